@@ -1,0 +1,1 @@
+"""How calwatch learns that there is work: comparing the Butler with the ledger, and events."""

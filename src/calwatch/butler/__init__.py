@@ -1,0 +1,1 @@
+"""Everything that reads from lsst-daf-butler: exposures, raw URIs, the certified chain."""

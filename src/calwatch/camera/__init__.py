@@ -1,0 +1,1 @@
+"""Cameras as data: detectors, amplifiers, geometry; and reading one raw file."""

@@ -1,0 +1,1 @@
+"""Instrument signature removal: each step its own function, chained in the order of IsrTaskLSST."""

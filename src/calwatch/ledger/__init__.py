@@ -1,0 +1,1 @@
+"""What has been judged: SQLAlchemy on SQLite or PostgreSQL."""

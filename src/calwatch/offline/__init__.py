@@ -1,0 +1,1 @@
+"""Tools a person runs to make and certify calibrations. The daemon never imports this package."""

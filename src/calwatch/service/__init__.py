@@ -1,0 +1,1 @@
+"""The daemon: reading, judging and recording in a pool of workers until told to stop."""

@@ -1,0 +1,102 @@
+"""Verdicts and what stands behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+ALGORITHM = "1"
+"""Version of everything that can change a number. Part of the ledger's key."""
+
+
+class Verdict(StrEnum):
+    """The three verdicts. UNKNOWN never counts as a pass."""
+
+    PASS = "PASS"  # noqa: S105
+    FAIL = "FAIL"
+    UNKNOWN = "UNKNOWN"
+
+
+def worst(verdicts: list[Verdict]) -> Verdict:
+    """Merge verdicts: FAIL before UNKNOWN before PASS; nothing at all is UNKNOWN."""
+    for verdict in (Verdict.FAIL, Verdict.UNKNOWN):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.PASS if verdicts else Verdict.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """One test of one part, judged."""
+
+    name: str
+    verdict: Verdict
+    value: float | None
+    """The number that was compared (in ``unit``), None where it could not be formed."""
+    limit: tuple[float | None, float | None]
+    """The allowed range that decided: lower and upper, None where open."""
+    unit: str
+    section: str
+    """DMTN-101 section, such as ``4.3``; empty where the document has none."""
+    severity: str
+    """``SERIOUS``, ``WARNING`` or empty: the highest level whose limit was crossed."""
+    counts: bool
+    """False for tests that are reported but do not enter the verdict."""
+    reason: str
+    """Why, in plain words; empty for a plain PASS."""
+
+
+@dataclass(frozen=True, slots=True)
+class AmpResult:
+    """Numbers and tests of one amplifier."""
+
+    metrics: Mapping[str, float | None]
+    """Name to value; None stands for a number that does not exist (never NaN)."""
+    tests: Mapping[str, TestResult]
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorResult:
+    """One exposure and detector, judged. This is what the ledger stores and ``--json`` prints."""
+
+    instrument: str
+    exposure_id: int
+    detector: int
+    detector_name: str
+    calib_type: str
+    verdict: Verdict
+    reason: str
+    amps: Mapping[str, AmpResult]
+    detector_metrics: Mapping[str, float | None]
+    detector_tests: Mapping[str, TestResult]
+    provenance: Mapping[str, Any]
+    """``chain`` (per type: uuid, run, collection, begin, end), ``fingerprint``, ``collection``,
+    ``raw`` (uuid, uri), ``steps_applied``, ``steps_not_applied``."""
+    algorithm: str
+    limits: str
+    """Profile and version, such as ``dmtn101 2026-11-22``."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know and what does not change the verdict."""
+    arrays: Mapping[str, Any] = field(default_factory=dict)
+    """Correlation matrices and projections as nested lists, where they were measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureResult:
+    """All detectors of one exposure, merged."""
+
+    instrument: str
+    exposure_id: int
+    calib_type: str
+    verdict: Verdict
+    reason: str
+    counts: Mapping[str, int]
+    """Number of detectors by verdict."""
+    metrics: Mapping[str, float | None]
+    tests: Mapping[str, TestResult]
+    failures: tuple[str, ...]
+    """``R22_S11 C17 NOISE`` (as cp_verify names them)."""
