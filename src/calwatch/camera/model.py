@@ -115,6 +115,8 @@ class Detector:
     parts: tuple[tuple[str, str], ...]
     """The path through the tree of parts, from the top down: (level, name) pairs such as
     ``(("focal plane", "LSSTCam"), ("raft", "R22"), ("REB", "R22_Reb1"), ("CCD", "R22_S11"))``."""
+    former_serials: tuple[str, ...] = ()
+    """Serial numbers of CCDs that held this place before, which older raws still name."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -157,12 +159,22 @@ class Camera:
     sequencer_keywords: tuple[str, ...]
     """Keywords compared between a raw and each certified calibration."""
     raw_layout: Mapping[str, Any]
-    """Compression and HDU layout of a raw file, for the reader's checks and the simulator."""
-    isr: Mapping[str, Any]
-    """Overrides of the ISR switches for this camera."""
+    """Compression and HDU layout of a raw file, for the reader's checks and the simulator:
+    ``compression`` (what the camera writes), ``accepted`` (compressions the reader takes),
+    ``tile`` ((x, y) or None), ``bitpix``, ``header_hdus`` (EXTNAMEs of header-only tables merged
+    into the header), ``unnamed_tables`` (how many header-only tables without a name may follow)."""
+    isr: Mapping[str, bool | tuple[str, ...]]
+    """Overrides of the ISR switches (fields of ``IsrSwitches``) for this camera: on or off for
+    every calibration type, or the calibration types for which the step is on (off for others)."""
     optional_calibrations: frozenset[str]
     """Calibration types whose absence does not make a verdict UNKNOWN."""
     detectors: tuple[Detector, ...] = field(repr=False)
+    header_rules: Mapping[str, Any] = field(default_factory=dict)
+    """How facts are made of keywords, for `calwatch.camera.header`."""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    """Band of each physical filter (empty: no band)."""
+    raft_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other names that raw headers use for a raft."""
 
     def detector(self, which: int | str) -> Detector:
         """Return a detector by number or by full name.
