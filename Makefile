@@ -1,0 +1,61 @@
+# calwatch: everything a fresh machine needs is installed into .venv by these targets.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO   ?= demo
+ARGS   ?=
+
+.PHONY: help demo demo-live test lint types bench truth lock clean
+
+help:               ## Show the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+# The bootstrap brings a pinned, hashed uv, which installs the rest from hashed locks in seconds.
+$(VENV)/bootstrap.stamp: requirements-bootstrap.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "calwatch needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.txt
+	@touch $@
+
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
+SELF    = $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+
+$(VENV)/run.stamp: $(VENV)/bootstrap.stamp requirements.txt pyproject.toml
+	$(INSTALL) -r requirements.txt
+	$(SELF)
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/run.stamp      ## Simulate LATISS nights with faults, verify every exposure, show the verdicts. Ends by itself.
+	$(BIN)/calwatch demo --once --dir $(DEMO) $(ARGS)
+
+demo-live: $(VENV)/run.stamp ## The same, then keep running while new exposures arrive. Ctrl-C ends it.
+	$(BIN)/calwatch demo --dir $(DEMO) $(ARGS)
+
+test: $(VENV)/dev.stamp      ## Run every test.
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(VENV)/dev.stamp      ## ruff: rules and format.
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+
+types: $(VENV)/dev.stamp     ## mypy, strict.
+	$(BIN)/mypy
+
+bench: $(VENV)/dev.stamp     ## CPU time of one full-size bias verification beside a bare fitsio read.
+	$(BIN)/python tests/benchmarks/bias_verify.py $(ARGS)
+
+truth: $(VENV)/dev.stamp     ## Full-size truth run: injected against recovered values over many seeds (long).
+	$(BIN)/python tests/benchmarks/truth.py $(ARGS)
+
+lock: $(VENV)/bootstrap.stamp ## Refresh the locked requirements.
+	$(BIN)/uv pip compile -q requirements-bootstrap.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-bootstrap.txt
+	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.txt
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.txt
+
+clean:              ## Remove the environment, caches and the demo.
+	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

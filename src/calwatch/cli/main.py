@@ -1,0 +1,78 @@
+"""``calwatch``: the root command. Sub-commands are imported only when they are used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+from calwatch import __version__
+from calwatch.errors import CalwatchError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "chain": ("calwatch.cli.chain:chain", "Show which certified calibration applies, and why."),
+    "demo": ("calwatch.cli.demo:demo", "Simulate a small repository and watch it."),
+    "limits": ("calwatch.cli.limits:limits", "Check and show limits files."),
+    "repo": ("calwatch.cli.repo:repo", "Tools for a person: make a repository, certify, chain."),
+    "run": ("calwatch.cli.run:run", "Run the daemon."),
+    "simulate": ("calwatch.cli.simulate:simulate", "Simulate a camera, its raws and its chain."),
+    "verify": ("calwatch.cli.verify:verify", "Judge chosen exposures once, without the daemon."),
+}
+"""Name to (``module:command``, one line of help)."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use, so that ``--help`` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command, or None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name][0]} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="calwatch")
+def cli() -> None:
+    """Watch the calibrations of the Rubin Observatory cameras.
+
+    Exit codes: 0 fine, 1 a verification FAILed, 2 wrong use or configuration, 3 a dependency is
+    out of reach.
+
+    Example: calwatch verify /repo/LATISS --instrument LATISS --where "exposure.day_obs = 20261121"
+    """
+
+
+def main() -> None:
+    """Run the command line; an error made on purpose is one clear line, never a traceback."""
+    try:
+        code = cli.main(prog_name="calwatch", standalone_mode=False)
+    except CalwatchError as error:
+        click.echo(f"calwatch: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("calwatch: stopped", err=True)
+        sys.exit(130)
+    except OSError as error:
+        # A full disk or a missing permission is an outside cause and may pass.
+        click.echo(f"calwatch: {error.filename or 'the system'}: {error.strerror}", err=True)
+        sys.exit(3)
+    sys.exit(code if isinstance(code, int) else 0)

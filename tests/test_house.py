@@ -1,0 +1,77 @@
+"""The walls of the house: imports go down, the core is pure, the daemon cannot write a Butler."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "calwatch"
+
+# Each package may import itself, the root modules, and what is named here.
+ALLOWED: dict[str, set[str]] = {
+    "camera": set(),
+    "butler": {"camera"},
+    "calibrations": {"camera"},
+    "isr": {"calibrations", "camera"},
+    "verify": {"isr", "calibrations", "camera"},
+    "arrivals": {"service.job", "butler.model", "verify", "camera"},
+    "ledger": {"verify", "butler.model"},
+    "service": {"arrivals", "ledger", "verify", "isr", "calibrations", "butler", "camera"},
+    "offline": {"verify", "isr", "calibrations", "butler", "camera"},
+    "simulate": {"offline", "verify", "isr", "calibrations", "butler", "camera"},
+}
+PURE = ("isr", "verify")
+IMPURE_MODULES = {"asyncio", "socket", "sqlite3", "sqlalchemy", "lsst", "time", "requests"}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the dotted names of everything a file imports, at any depth."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def files(package: str) -> list[Path]:
+    found = sorted((SOURCE / package).rglob("*.py"))
+    assert found, f"{package} is empty"
+    return found
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_imports_go_down(package: str) -> None:
+    packages = {path.name for path in SOURCE.iterdir() if path.is_dir()}
+    allowed = ALLOWED[package] | {package}
+    for path in files(package):
+        for name in imports(path):
+            if not name.startswith("calwatch."):
+                continue
+            inner = name.removeprefix("calwatch.")
+            if inner.split(".")[0] not in packages:
+                continue
+            assert any(inner == ok or inner.startswith(f"{ok}.") for ok in allowed), (
+                f"{path.relative_to(SOURCE)} imports {name}"
+            )
+
+
+@pytest.mark.parametrize("package", PURE)
+def test_core_is_pure(package: str) -> None:
+    for path in files(package):
+        roots = {name.split(".")[0] for name in imports(path)}
+        assert not roots & IMPURE_MODULES, f"{path.relative_to(SOURCE)}: {roots & IMPURE_MODULES}"
+
+
+def test_daemon_has_no_way_to_write_a_butler() -> None:
+    daemon = [p for name in ALLOWED if name not in {"offline", "simulate"} for p in files(name)]
+    for path in [*daemon, SOURCE / "cli" / "run.py", SOURCE / "cli" / "verify.py"]:
+        for name in imports(path):
+            assert not name.startswith(("calwatch.offline", "calwatch.simulate")), (
+                f"{path.relative_to(SOURCE)} imports {name}"
+            )
+        text = path.read_text(encoding="utf-8")
+        assert "writeable=True" not in text, path
