@@ -162,7 +162,8 @@ class Camera:
     """Compression and HDU layout of a raw file, for the reader's checks and the simulator:
     ``compression`` (what the camera writes), ``accepted`` (compressions the reader takes),
     ``tile`` ((x, y) or None), ``bitpix``, ``header_hdus`` (EXTNAMEs of header-only tables merged
-    into the header), ``unnamed_tables`` (how many header-only tables without a name may follow)."""
+    into the header), ``unnamed_tables`` (how many header-only tables without a name may follow),
+    ``range`` (least and greatest count the converter can give, or None)."""
     isr: Mapping[str, bool | tuple[str, ...]]
     """Overrides of the ISR switches (fields of ``IsrSwitches``) for this camera: on or off for
     every calibration type, or the calibration types for which the step is on (off for others)."""

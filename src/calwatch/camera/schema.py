@@ -151,6 +151,8 @@ class RawLayout(_Strict):
     bitpix: Literal[8, 16, 32] = 32
     header_hdus: list[Name] = Field(default_factory=list)
     unnamed_tables: Index = 0
+    range: tuple[int, int] | None = None
+    """Least and greatest count the converter can give."""
 
 
 class FilterRule(_Strict):
@@ -170,7 +172,6 @@ class HeaderRules(_Strict):
 
     dark_time_at_least_exposure: bool = False
     """A dark time below the exposure time is not believed."""
-    object_means: str = "science"
     plain_exposure_id_since: dict[str, int] = Field(default_factory=dict)
     """First day_obs from which a controller's exposures are numbered without a shift of years."""
     filter: FilterRule = FilterRule()

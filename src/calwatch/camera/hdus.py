@@ -1,0 +1,215 @@
+"""Walking the HDUs of a FITS file held in memory: headers, offsets, checksums.
+
+A raw file is checked before it is decoded, so its structure is read here from the bytes (FITS
+Standard 4.0, §3 and §4), where every fault can be named.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from calwatch.errors import RawError
+
+BLOCK = 2880
+_CARD = 80
+_END = b"END" + b" " * (_CARD - 3)
+_STRING = re.compile(r"\s*'((?:[^']|'')*)'")
+_COMMENTARY = ("COMMENT", "HISTORY", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Hdu:
+    """One HDU: where it stands in the file and what its header says."""
+
+    index: int
+    header: dict[str, Any]
+    data_start: int
+    data_size: int
+    """Bytes of data, without padding."""
+
+    @property
+    def extname(self) -> str:
+        """The EXTNAME, empty if there is none."""
+        return str(self.header.get("EXTNAME") or "")
+
+    @property
+    def label(self) -> str:
+        """The name used in messages."""
+        return f"HDU {self.extname or self.index}"
+
+    @property
+    def compressed(self) -> bool:
+        """True for a tile-compressed image."""
+        return self.header.get("ZIMAGE") is True
+
+    @property
+    def is_image(self) -> bool:
+        """True if the HDU is an image, compressed or not, with pixels."""
+        image = self.index == 0 or self.header.get("XTENSION") == "IMAGE" or self.compressed
+        return image and self.data_size > 0
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of the image as a numpy array (last FITS axis first)."""
+        z = "Z" if self.compressed else ""
+        axes = self.header.get(f"{z}NAXIS")
+        if not isinstance(axes, int):
+            return ()
+        sizes = [self.header.get(f"{z}NAXIS{axis}") for axis in range(axes, 0, -1)]
+        return tuple(size if isinstance(size, int) else 0 for size in sizes)
+
+
+def walk(data: bytes, source: str) -> list[Hdu]:
+    """Return every HDU of a FITS file.
+
+    Parameters
+    ----------
+    data
+        The whole file.
+    source
+        Name of the file, for messages.
+
+    Raises
+    ------
+    RawError
+        If the file is empty, is not FITS, ends inside an HDU, or an HDU has no proper header.
+    """
+    if not data:
+        raise RawError(f"{source}: the file is empty")
+    hdus: list[Hdu] = []
+    position = 0
+    while position < len(data):
+        start = data[position : position + 9]
+        if hdus and start != b"XTENSION=":
+            if not data[position : position + BLOCK].strip(b"\0 "):
+                break
+            raise RawError(
+                f"{source}: what follows {hdus[-1].label} is not an HDU "
+                "(the file is truncated or damaged)"
+            )
+        if not hdus and start != b"SIMPLE  =":
+            raise RawError(f"{source}: not a FITS file")
+        hdu = _hdu(data, position, len(hdus), source)
+        hdus.append(hdu)
+        position = hdu.data_start + -(-hdu.data_size // BLOCK) * BLOCK
+    return hdus
+
+
+def datasum_agrees(data: bytes, hdu: Hdu) -> bool | None:
+    """Return whether the data agree with DATASUM; None if the HDU carries none.
+
+    The sum is the 32-bit ones'-complement sum of the padded data (FITS Standard 4.0, §4.4.2.7),
+    computed modulo 2³² − 1, where it does not depend on the byte order but for a rotation.
+    """
+    try:
+        expected = int(hdu.header["DATASUM"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    padded = -(-hdu.data_size // BLOCK) * BLOCK
+    words = data[hdu.data_start : hdu.data_start + padded]
+    if len(words) % 4:
+        return False
+    total = int(np.frombuffer(words, dtype="=u4").sum(dtype=np.uint64)) % 0xFFFFFFFF
+    if sys.byteorder == "little":
+        total = int.from_bytes(total.to_bytes(4, "little"), "big")
+    return total % 0xFFFFFFFF == expected % 0xFFFFFFFF
+
+
+def _hdu(data: bytes, start: int, index: int, source: str) -> Hdu:
+    end = data.find(_END, start)
+    while end >= 0 and (end - start) % _CARD:
+        end = data.find(_END, end + 1)
+    if end < 0:
+        raise RawError(f"{source}: HDU {index} has no end of header (the file is truncated)")
+    header = parse_cards(data[start:end])
+    data_start = start + -(-(end + _CARD - start) // BLOCK) * BLOCK
+    try:
+        size = _data_size(header)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise RawError(f"{source}: HDU {index} has no valid BITPIX and NAXIS") from error
+    hdu = Hdu(index, header, data_start, size)
+    if data_start + size > len(data):
+        raise RawError(
+            f"{source}: {hdu.label} is truncated: the file ends after {len(data)} of at least "
+            f"{data_start + size} bytes"
+        )
+    return hdu
+
+
+def _data_size(header: dict[str, Any]) -> int:
+    axes = [_count(header[f"NAXIS{axis}"]) for axis in range(1, _count(header["NAXIS"]) + 1)]
+    bitpix = header["BITPIX"]
+    if bitpix not in (8, 16, 32, 64, -32, -64):
+        raise ValueError("BITPIX")
+    if not axes:
+        return 0
+    elements = 1
+    for axis in axes:
+        elements *= axis
+    groups = _count(header.get("GCOUNT", 1))
+    size: int = abs(bitpix) // 8 * groups * (_count(header.get("PCOUNT", 0)) + elements)
+    return size
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("not a count")
+    return value
+
+
+def parse_cards(block: bytes) -> dict[str, Any]:
+    """Return keyword → value of a block of 80-byte cards, commentary left out.
+
+    A keyword without a value gives None; a value that cannot be understood is kept as its text, so
+    that a strange card never hides the rest. Of a keyword that stands twice the first counts.
+    """
+    header: dict[str, Any] = {}
+    long_key = ""
+    for at in range(0, len(block) - _CARD + 1, _CARD):
+        card = block[at : at + _CARD].decode("ascii", errors="replace")
+        key = card[:8].rstrip()
+        if key == "CONTINUE" and long_key:
+            match = _STRING.match(card[8:])
+            if match:
+                header[long_key] = header[long_key][:-1] + match[1].replace("''", "'").rstrip()
+                if not header[long_key].endswith("&"):
+                    long_key = ""
+            continue
+        long_key = ""
+        if card.startswith("HIERARCH ") and "=" in card:
+            key, _, text = card[9:].partition("=")
+            key = key.strip()
+        elif card[8:10] == "= " and key not in _COMMENTARY:
+            text = card[10:]
+        else:
+            continue
+        value = _value(text)
+        if key not in header:
+            header[key] = value
+            if isinstance(value, str) and value.endswith("&"):
+                long_key = key
+    return header
+
+
+def _value(text: str) -> Any:
+    match = _STRING.match(text)
+    if match:
+        return match[1].replace("''", "'").rstrip()
+    text = text.partition("/")[0].strip()
+    if not text:
+        return None
+    if text in ("T", "F"):
+        return text == "T"
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text.upper().replace("D", "E"))
+    except ValueError:
+        return text
