@@ -49,7 +49,7 @@ KINDS: Mapping[str, FaultKind] = {
         tests=("NOISE", "READ_NOISE_CONSISTENT"),
     ),
     "gain_step": FaultKind(
-        "gain (e-/ADU) times `factor`", {"factor": 1.06}, tests=("NOISE", "READ_NOISE_CONSISTENT")
+        "gain (e-/ADU) times `factor`", {"factor": 1.06}, tests=("RELATIVE_LEVEL", "NOISE")
     ),
     "bias_jump": FaultKind(
         "bias level moves by `adu` over the whole frame", {"adu": 50.0}, tests=("OVERSCAN_LEVEL",)
@@ -57,25 +57,26 @@ KINDS: Mapping[str, FaultKind] = {
     "bias_shift": FaultKind(
         "rows `r0` to `r1` (exclusive) move by `adu`, overscan included",
         {"r0": 0, "r1": 0, "adu": 10.0},
-        tests=("BIAS_SHIFT_COUNT",),
+        types=("bias",),
+        tests=("BIAS_SHIFT",),
     ),
     "light_leak": FaultKind(
         "stray light of `rate` e-/s", {"rate": 2.0}, types=("dark",), tests=("MEAN", "NOISE")
     ),
     "lamp_off": FaultKind(
-        "the flat lamp stays dark", {}, types=("flat",), tests=("NOISE", "SCATTER")
+        "the flat lamp stays dark", {}, types=("flat",), tests=("LEVEL", "NOISE")
     ),
     "dead_amp": FaultKind(
         "an amplifier gives `value` ADU everywhere",
         {"value": 0},
         needs_amp=True,
-        tests=("NOISE", "CR_NOISE", "READ_NOISE_CONSISTENT", "SCATTER"),
+        tests=("NOISE", "READ_NOISE_CONSISTENT", "OVERSCAN_LEVEL", "RELATIVE_LEVEL"),
     ),
     "saturated_flat": FaultKind(
         "the flat lamp is `factor` times too bright",
         {"factor": 10.0},
         types=("flat",),
-        tests=("NOISE",),
+        tests=("SATURATION", "NOISE"),
     ),
     "wrong_sequencer": FaultKind(
         "the sequencer keywords name another file",
