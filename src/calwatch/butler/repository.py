@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from calwatch.butler.certified import Certified, fetch_certified
+from calwatch.butler.exposures import EVERY_RUN, as_exposures, fetch_exposures, fetch_raws
 from calwatch.butler.lookup import Explanation, Span, explain, fingerprint
 from calwatch.butler.model import CertifiedDataset, Chain, ExposureRecord, RawDataset
-from calwatch.butler.times import mjd_from_nsec, utc_from_tai
 from calwatch.errors import CalwatchError, RepositoryError, StopError
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import Butler, DatasetRef, DimensionRecord
-
-_CHUNK = 500
-"""Identifiers in one query: SQLite and PostgreSQL bound the number of parameters."""
+    from lsst.daf.butler import Butler, DatasetRef
 
 
 class Repository:
@@ -154,25 +151,13 @@ class Repository:
             If the registry cannot be read.
         """
         self._check_instrument(instrument)
-        terms: list[str] = []
-        bind: dict[str, Any] = {}
-        if observation_types is not None:
-            bind["types_"] = tuple(observation_types)
-            terms.append("exposure.observation_type IN (:types_)")
-        if since_day_obs is not None:
-            bind["since_"] = since_day_obs
-            terms.append("exposure.day_obs >= :since_")
-        if () in bind.values():
-            return []
         if where.strip():
             self._check_expression(instrument, where)
-            terms.append(f"({where})")
-        ids = None if exposure_ids is None else sorted(set(exposure_ids))
-        records: list[DimensionRecord] = []
         with self._asking("exposures"):
-            for chunk in [None] if ids is None else _chunks(ids):
-                records += self._exposure_records(instrument, terms, bind, chunk)
-        return self._converted(records)
+            records = fetch_exposures(
+                self._butler, instrument, exposure_ids, where, observation_types, since_day_obs
+            )
+            return as_exposures(records, self._band)
 
     def raws(
         self,
@@ -209,16 +194,17 @@ class Repository:
         """
         self._check_instrument(instrument)
         wanted = None if detectors is None else frozenset(detectors)
-        found: dict[tuple[int, int], DatasetRef] = {}
+        search: Any = collections or f"{instrument}/raw/all"
         with self._asking("raws"):
-            search: Any = collections or f"{instrument}/raw/all"
-            if collections is None and not self._exists(search):
-                search = "*"
-            for chunk in _chunks(sorted(set(exposure_ids))):
-                for ref in self._raw_refs(instrument, chunk, search):
-                    key = (int(ref.dataId["exposure"]), int(ref.dataId["detector"]))
-                    if wanted is None or key[1] in wanted:
-                        found.setdefault(key, ref)
+            if not self._exists(search):
+                if collections is not None:
+                    raise StopError(f"{self.root} has no collection {collections!r}")
+                search = EVERY_RUN
+            found = {
+                key: ref
+                for key, ref in fetch_raws(self._butler, instrument, exposure_ids, search).items()
+                if wanted is None or key[1] in wanted
+            }
             uris = self._uris_of(found.values())
         return [
             RawDataset(exposure, detector, str(ref.id), ref.run, uris.get(str(ref.id), ""))
@@ -278,8 +264,9 @@ class Repository:
         datasets: dict[int, dict[str, CertifiedDataset]] = {number: {} for number in detectors}
         missing: dict[int, dict[str, str]] = {number: {} for number in detectors}
         with self._asking("certified chain"):
+            order = self._flattened(where, collection is None)
             for calib_type in dict.fromkeys(calib_types):
-                certified = self._certified_of(instrument, calib_type, where, collection is None)
+                certified = self._certified_of(instrument, calib_type, where, order)
                 for number in detectors:
                     chosen, reason = certified.choose(number, physical_filter, span)
                     if chosen is None:
@@ -312,7 +299,8 @@ class Repository:
         """
         where = collection or f"{instrument}/calib"
         with self._asking("certified chain"):
-            certified = self._certified_of(instrument, calib_type, where, collection is None)
+            order = self._flattened(where, collection is None)
+            certified = self._certified_of(instrument, calib_type, where, order)
             return explain(certified.of(detector, physical_filter), span)
 
     @contextmanager
@@ -347,46 +335,6 @@ class Repository:
             except (ButlerUserError, ValueError, TypeError) as exc:
                 raise StopError(f"query expression {where!r}: {exc}") from exc
 
-    def _exposure_records(
-        self, instrument: str, terms: list[str], bind: dict[str, Any], ids: Sequence[int] | None
-    ) -> list[DimensionRecord]:
-        if ids is not None:
-            terms, bind = [*terms, "exposure IN (:ids_)"], {**bind, "ids_": tuple(ids)}
-        return self._butler.query_dimension_records(
-            "exposure",
-            instrument=instrument,
-            where=" AND ".join(terms),
-            bind=bind,
-            limit=None,
-            explain=False,
-        )
-
-    def _converted(self, records: list[DimensionRecord]) -> list[ExposureRecord]:
-        spans = [_span(record) for record in records]
-        ends = utc_from_tai([end for _, end in spans])
-        with self._asking("filters"):
-            exposures = [
-                ExposureRecord(
-                    instrument=str(record.instrument),
-                    exposure_id=int(record.id),
-                    obs_id=str(record.obs_id),
-                    observation_type=str(record.observation_type or ""),
-                    observation_reason=str(record.observation_reason or ""),
-                    physical_filter=str(record.physical_filter or ""),
-                    band=self._band(str(record.instrument), str(record.physical_filter or "")),
-                    day_obs=int(record.day_obs or 0),
-                    seq_num=int(record.seq_num or 0),
-                    exposure_time=_number(record.exposure_time),
-                    dark_time=_number(record.dark_time),
-                    science_program=str(record.science_program or ""),
-                    begin_tai=begin,
-                    end_tai=end,
-                    end_utc=end_utc,
-                )
-                for record, (begin, end), end_utc in zip(records, spans, ends, strict=True)
-            ]
-        return sorted(exposures, key=_by_age)
-
     def _band(self, instrument: str, physical_filter: str) -> str:
         if (instrument, physical_filter) not in self._bands:
             for record in self._butler.query_dimension_records(
@@ -395,47 +343,32 @@ class Repository:
                 self._bands[instrument, str(record.name)] = str(record.band or "")
         return self._bands.setdefault((instrument, physical_filter), "")
 
-    def _exists(self, collection: str) -> bool:
+    def _exists(self, collections: str | Sequence[str]) -> bool:
         from lsst.daf.butler.registry import MissingCollectionError
 
         try:
-            self._butler.collections.get_info(collection)
+            self._butler.collections.query(collections)
         except MissingCollectionError:
             return False
         return True
 
-    def _raw_refs(
-        self, instrument: str, exposure_ids: Sequence[int], search: str | Sequence[str]
-    ) -> list[DatasetRef]:
-        from lsst.daf.butler.registry import MissingCollectionError, MissingDatasetTypeError
-
-        try:
-            return self._butler.query_datasets(
-                "raw",
-                collections=search,
-                find_first=search != "*",
-                where="instrument = :inst_ AND exposure IN (:ids_)",
-                bind={"inst_": instrument, "ids_": tuple(exposure_ids)},
-                limit=None,
-                explain=False,
-            )
-        except MissingDatasetTypeError:
-            return []
-        except MissingCollectionError as exc:
-            raise StopError(f"{self.root}: {exc}") from exc
-
-    def _certified_of(
-        self, instrument: str, calib_type: str, collection: str, is_default: bool
-    ) -> Certified:
+    def _flattened(self, collection: str, is_default: bool) -> tuple[str, ...]:
+        """Return the chain's collections in order; none if a default one does not exist."""
         from lsst.daf.butler.registry import MissingCollectionError
 
         try:
-            order = tuple(self._butler.collections.query(collection, flatten_chains=True))
+            return tuple(self._butler.collections.query(collection, flatten_chains=True))
         except MissingCollectionError as exc:
-            reason = f"{self.root} has no collection {collection!r}"
-            if not is_default:
-                raise StopError(reason) from exc
-            return Certified(calib_type, collection, problem=f"no {calib_type}: {reason}")
+            if is_default:
+                return ()
+            raise StopError(f"{self.root} has no collection {collection!r}") from exc
+
+    def _certified_of(
+        self, instrument: str, calib_type: str, collection: str, order: tuple[str, ...]
+    ) -> Certified:
+        if not order:
+            problem = f"no {calib_type}: {collection!r} does not exist in {self.root}, or is empty"
+            return Certified(calib_type, collection, problem=problem)
         key, now = (instrument, calib_type, collection), self._clock()
         known = self._certified.get(key)
         if known is not None and known[1] == order and now - known[0] < self._max_age:
@@ -472,23 +405,3 @@ class Repository:
             for ref, uris in found.items()
             if uris.primaryURI is not None
         }
-
-
-def _chunks(ids: Sequence[int]) -> list[Sequence[int]]:
-    return [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]
-
-
-def _span(record: DimensionRecord) -> tuple[float, float]:
-    if record.timespan is None:
-        return math.nan, math.nan
-    begin, end = record.timespan.nsec
-    return mjd_from_nsec(begin), mjd_from_nsec(end)
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _by_age(exposure: ExposureRecord) -> tuple[float, int]:
-    begin = exposure.begin_tai
-    return (begin if math.isfinite(begin) else -math.inf, exposure.exposure_id)

@@ -15,7 +15,7 @@ from calwatch.errors import CalwatchError, RawError
 from calwatch.offline.repository import writing
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import Butler, DatasetRef, DatasetType
+    from lsst.daf.butler import Butler, DatasetRef, DatasetType, Timespan
 
 _NOON_SECONDS = 43200
 """A Rubin day of observing begins at 12 h (TAI here, as obs_lsst registers ``day_obs``)."""
@@ -39,6 +39,9 @@ class IngestReport:
 @dataclass(frozen=True, slots=True)
 class _RawFile:
     path: str
+    exposure_id: int
+    day_obs: int
+    seq_num: int
     facts: HeaderFacts
     detector: Detector
     header: Mapping[str, Any]
@@ -118,22 +121,25 @@ def _read(path: str, camera: Camera) -> _RawFile:
 
     try:
         with local_copy(path) as local:
-            header = dict(fits.getheader(local, 0))
+            cards = fits.getheader(local, 0)
+        header = {key: _defined(value) for key, value in cards.items()}
         facts = translate(header, camera)
         detector = camera.detector(facts.detector_name)
-    except RawError as exc:
-        raise RawError(str(exc) if path in str(exc) else f"{path}: {exc}") from exc
     except CalwatchError as exc:
-        raise type(exc)(str(exc) if path in str(exc) else f"{path}: {exc}") from exc
+        raise RawError(str(exc) if path in str(exc) else f"{path}: {exc}") from exc
     except Exception as exc:  # astropy raises many kinds on damaged files.
         raise RawError(f"{path}: cannot read the primary header: {exc}") from exc
     if facts.instrument != camera.instrument:
         raise RawError(f"{path}: was taken by {facts.instrument}, not {camera.instrument}")
-    if not (math.isfinite(facts.begin_tai) and math.isfinite(facts.end_tai)):
-        raise RawError(f"{path}: the header gives no begin and end of the exposure")
-    if facts.end_tai < facts.begin_tai:
-        raise RawError(f"{path}: the exposure ends before it begins")
-    return _RawFile(path, facts, detector, header)
+    if facts.exposure_id is None or facts.day_obs is None or facts.seq_num is None:
+        raise RawError(f"{path}: the header gives no day of observing and sequence number")
+    return _RawFile(path, facts.exposure_id, facts.day_obs, facts.seq_num, facts, detector, header)
+
+
+def _defined(value: Any) -> Any:
+    from astropy.io.fits.card import Undefined
+
+    return None if isinstance(value, Undefined) else value
 
 
 def _ingest(
@@ -155,7 +161,7 @@ def _ingest(
     present = _present(butler, camera.instrument, run, files)
     datasets = []
     for file in files:
-        key = (file.facts.exposure_id, file.detector.number)
+        key = (file.exposure_id, file.detector.number)
         if key in present:
             report.skipped += 1
             continue
@@ -172,7 +178,7 @@ def _ingest(
     if datasets:
         butler.ingest(*datasets, transfer=transfer, record_validation_info=False)
     report.ingested = len(datasets)
-    report.exposure_ids = sorted({file.facts.exposure_id for file in files})
+    report.exposure_ids = sorted({file.exposure_id for file in files})
 
 
 def register_raw_type(butler: Butler) -> DatasetType:
@@ -192,7 +198,7 @@ def register_raw_type(butler: Butler) -> DatasetType:
 def _present(
     butler: Butler, instrument: str, run: str, files: list[_RawFile]
 ) -> set[tuple[int, int]]:
-    ids = tuple({file.facts.exposure_id for file in files})
+    ids = tuple({file.exposure_id for file in files})
     if not ids:
         return set()
     refs: list[DatasetRef] = butler.query_datasets(
@@ -214,15 +220,15 @@ def _insert_records(
     good, new = [], {}
     for file in files:
         facts = file.facts
-        there = known.setdefault(facts.exposure_id, _identity(facts))
+        there = known.setdefault(file.exposure_id, _identity(facts))
         if there != _identity(facts):
             report.bad[file.path] = (
-                f"{file.path}: exposure {facts.exposure_id} is known as {' '.join(there)}, "
+                f"{file.path}: exposure {file.exposure_id} is known as {' '.join(there)}, "
                 f"the header says {' '.join(_identity(facts))}"
             )
             continue
         good.append(file)
-        new[facts.exposure_id] = file
+        new[file.exposure_id] = file
     records = list(new.values())
     with butler.transaction():
         for element, make in _RECORDS.items():
@@ -234,7 +240,7 @@ def _insert_records(
 def _known_exposures(
     butler: Butler, instrument: str, files: list[_RawFile]
 ) -> dict[int, tuple[str, str, str]]:
-    ids = tuple({file.facts.exposure_id for file in files})
+    ids = tuple({file.exposure_id for file in files})
     if not ids:
         return {}
     records = butler.query_dimension_records(
@@ -259,14 +265,14 @@ def _day_obs_record(file: _RawFile) -> dict[str, Any]:
     from astropy.time import Time, TimeDelta
     from lsst.daf.butler import Timespan
 
-    day = str(file.facts.day_obs)
+    day = str(file.day_obs)
     begin = Time(f"{day[:4]}-{day[4:6]}-{day[6:]}", scale="tai") + TimeDelta(
         _NOON_SECONDS, format="sec", scale="tai"
     )
     end = begin + TimeDelta(1.0, format="jd", scale="tai")
     return {
         "instrument": file.facts.instrument,
-        "id": file.facts.day_obs,
+        "id": file.day_obs,
         "timespan": Timespan(begin, end),
     }
 
@@ -285,34 +291,44 @@ def _filter_record(file: _RawFile) -> dict[str, Any]:
 
 
 def _exposure_record(file: _RawFile) -> dict[str, Any]:
-    from astropy.time import Time
-    from lsst.daf.butler import Timespan
-
-    facts, header = file.facts, file.header
-    index, count = int(header.get("CURINDEX") or 1), int(header.get("MAXINDEX") or 1)
-    begin, end = (
-        Time(value, format="mjd", scale="tai") for value in (facts.begin_tai, facts.end_tai)
-    )
+    facts = file.facts
+    index = max(_whole(file.header.get("CURINDEX")), 1)
+    count = max(_whole(file.header.get("MAXINDEX")), index)
     return {
         "instrument": facts.instrument,
-        "id": facts.exposure_id,
+        "id": file.exposure_id,
         "obs_id": facts.obs_id,
-        "day_obs": facts.day_obs,
+        "day_obs": file.day_obs,
         "group": _group(file),
         "physical_filter": facts.physical_filter,
         "exposure_time": _finite(facts.exposure_time),
         "dark_time": _finite(facts.dark_time),
         "observation_type": facts.observation_type,
         "observation_reason": facts.reason,
-        "seq_num": facts.seq_num,
-        "seq_start": facts.seq_num - index + 1,
-        "seq_end": facts.seq_num - index + max(count, index),
-        "target_name": str(header.get("OBJECT") or "UNKNOWN"),
+        "seq_num": file.seq_num,
+        "seq_start": file.seq_num - index + 1,
+        "seq_end": file.seq_num - index + count,
+        "target_name": str(file.header.get("OBJECT") or "UNKNOWN"),
         "science_program": facts.program,
         "has_simulated": False,
         "can_see_sky": False if facts.observation_type in _CALIBRATION_TYPES else None,
-        "timespan": Timespan(begin, end),
+        "timespan": _timespan(facts),
     }
+
+
+def _timespan(facts: HeaderFacts) -> Timespan | None:
+    """Return the exposure's timespan; None (as the schema allows) if the header has no such."""
+    from astropy.time import Time
+    from lsst.daf.butler import Timespan
+
+    begin, end = facts.begin_tai, facts.end_tai
+    if not (math.isfinite(begin) and math.isfinite(end) and begin <= end):
+        return None
+    return Timespan(*(Time(value, format="mjd", scale="tai") for value in (begin, end)))
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _finite(value: float) -> float | None:
