@@ -100,3 +100,16 @@ class ExposureResult:
     tests: Mapping[str, TestResult]
     failures: tuple[str, ...]
     """``R22_S11 C17 NOISE`` (as cp_verify names them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """All exposures of one run (a set of daily calibrations of one type), merged."""
+
+    instrument: str
+    calib_type: str
+    verdict: Verdict
+    counts: Mapping[str, int]
+    """Number of exposures by verdict."""
+    failures: Mapping[int, tuple[str, ...]]
+    """By exposure number: ``R22_S11 C17 NOISE`` (as cp_verify names them)."""

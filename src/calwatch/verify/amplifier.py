@@ -1,0 +1,213 @@
+"""What is measured of every amplifier, whatever the exposure is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray
+from calwatch.calibrations.model import CalibrationSet, ImageCalibration, Units
+from calwatch.camera.model import Amplifier, Detector
+from calwatch.isr.cosmic_rays import TooManyCosmicRaysError, replace_cosmic_rays
+from calwatch.isr.model import IsrResult
+from calwatch.verify.inputs import RawCheck
+from calwatch.verify.metrics import DISTRIBUTION_LEVELS, distribution_name
+from calwatch.verify.statistics import (
+    amp_statistics,
+    good_pixels,
+    mean_error,
+    plain_deviation,
+    plain_mean,
+    select,
+)
+
+Metrics = dict[str, float]
+"""Numbers by name; NaN until they leave the measurement."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One corrected exposure of one detector, and what it was corrected with."""
+
+    calib_type: str
+    detector: Detector
+    isr: IsrResult
+    calibrations: CalibrationSet
+    raw: RawCheck
+    dark_time: float
+    """Seconds, of the exposure."""
+    seed: int
+    """Of the noise that replaces cosmic rays."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """All numbers of one exposure and detector."""
+
+    amps: dict[str, Metrics]
+    detector: Metrics = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AmpView:
+    """One amplifier of a frame with its good pixels found."""
+
+    frame: Frame
+    index: int
+    amp: Amplifier
+    good: BoolArray
+
+    def mean_of(self, image: FloatArray) -> float:
+        """Return the mean of another image of the detector over the same good pixels."""
+        return plain_mean(image, self.good, self.amp.bbox)
+
+    def deviation_of(self, image: FloatArray) -> float:
+        """Return the plain deviation of another image over the same good pixels."""
+        return plain_deviation(image, self.good, self.amp.bbox)
+
+
+def views(frame: Frame) -> list[AmpView]:
+    """Return every amplifier of a frame, in camera order."""
+    return [
+        AmpView(frame, i, amp, good_pixels(frame.isr.image, frame.isr.mask, amp.bbox))
+        for i, amp in enumerate(frame.detector.amplifiers)
+    ]
+
+
+def common_metrics(view: AmpView) -> Metrics:
+    """Return what bias, dark and flat have in common, less what depends on the type."""
+    frame, i = view.frame, view.index
+    found = amp_statistics(frame.isr.image, view.good, view.amp.bbox)
+    numbers: Metrics = {
+        "MEAN": found.mean,
+        "MEDIAN": found.median,
+        "STDEV": found.stdev,
+        "NOISE": found.noise,
+        "NOISE_ERROR": found.noise / math.sqrt(2 * found.n_good) if found.n_good else math.nan,
+        "MIN": found.minimum,
+        "MAX": found.maximum,
+        "NGOOD": found.n_good,
+        "NMASKED": found.n_masked,
+        "NCLIPPED": found.n_clipped,
+        "SATURATED": float(frame.raw.saturated[i]),
+        "GAIN": float(frame.isr.gain[i]),
+        "PTC_NOISE": float(frame.isr.read_noise[i]),
+    }
+    numbers.update(_overscan_metrics(view))
+    numbers.update(_distribution(view))
+    return numbers
+
+
+def _overscan_metrics(view: AmpView) -> Metrics:
+    frame, i = view.frame, view.index
+    overscan, ptc = frame.isr.statistics.overscan, frame.calibrations.ptc
+    noise = float(overscan.serial_residual_stdev[i]) if overscan else math.nan
+    return {
+        "READ_NOISE_ADU": noise,
+        "READ_NOISE": noise * float(frame.isr.gain[i]),
+        "OVERSCAN_LEVEL": float(overscan.serial_median[i]) if overscan else math.nan,
+        "PTC_OVERSCAN_MEDIAN": float(ptc.overscan_median[i]) if ptc else math.nan,
+    }
+
+
+def _distribution(view: AmpView) -> Metrics:
+    """Return the percentiles that cp_pipe wrote into the calibration of the same type."""
+    frame = view.frame
+    calibration = _of_type(frame.calibrations, frame.calib_type)
+    numbers = {}
+    for level in DISTRIBUTION_LEVELS:
+        key = f"LSST CALIB {frame.calib_type.upper()} {view.amp.name} DISTRIBUTION {level}-PCT"
+        value = calibration.metadata.get(key) if calibration else None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            numbers[distribution_name(level)] = float(value)
+    return numbers
+
+
+def _of_type(calibrations: CalibrationSet, calib_type: str) -> ImageCalibration | None:
+    images = {"bias": calibrations.bias, "dark": calibrations.dark, "flat": calibrations.flat}
+    return images.get(calib_type)
+
+
+def error_of_mean(view: AmpView, noise: float, read_noise: float) -> float:
+    """Return MEAN_ERROR: that of the frame, and of the certified bias and dark beside it."""
+    overscan = view.frame.isr.statistics.overscan
+    parallel = bool(overscan and overscan.parallel_applied[view.index])
+    error = mean_error(noise, int(view.good.sum()), read_noise, view.amp, parallel)
+    calibrations = view.frame.calibrations
+    inputs = [input_count(calibrations.bias)]
+    if view.frame.calib_type != "bias":
+        inputs.append(input_count(calibrations.dark))
+    return error * math.sqrt(1 + sum(1 / n for n in inputs if n))
+
+
+def input_count(calibration: ImageCalibration | None) -> int:
+    """Return how many exposures a calibration was combined from, 0 if its header does not say."""
+    if calibration is None:
+        return 0
+    prefix = "CPP_INPUT_"
+    return sum(
+        key.startswith(prefix) and key[len(prefix) :].isdigit() for key in calibration.metadata
+    )
+
+
+def certified_bias_noise(view: AmpView) -> float:
+    """Return what the certified bias adds to the noise in quadrature, e-; 0 where there is none.
+
+    It is the root of its mean variance, but no more than one exposure's read noise over the root
+    of the number of its exposures, where the header gives that.
+    """
+    bias = view.frame.calibrations.bias
+    if bias is None or "bias" not in view.frame.isr.applied:
+        return 0.0
+    scale = float(view.frame.isr.gain[view.index]) if bias.units is Units.ADU else 1.0
+    variance = view.mean_of(bias.variance)
+    noise = scale * math.sqrt(variance) if math.isfinite(variance) and variance > 0 else 0.0
+    count = input_count(bias)
+    if not count:
+        return noise
+    return min(noise, float(view.frame.isr.read_noise[view.index]) / math.sqrt(count))
+
+
+def dark_scale(view: AmpView) -> float:
+    """Return what the certified dark is multiplied by in the ISR, in e- per its unit; 0: none."""
+    dark = view.frame.calibrations.dark
+    if dark is None or "dark" not in view.frame.isr.applied:
+        return 0.0
+    time = dark.dark_time if math.isfinite(dark.dark_time) and dark.dark_time > 0 else 1.0
+    gain = float(view.frame.isr.gain[view.index]) if dark.units is Units.ADU else 1.0
+    return gain * view.frame.dark_time / time
+
+
+def without_cosmic_rays(frame: Frame) -> tuple[FloatArray | None, tuple[str, ...]]:
+    """Return the frame's image with cosmic rays replaced, or None and a warning."""
+    try:
+        return replace_cosmic_rays(frame.isr.image, frame.isr.mask, frame.isr.variance, frame.seed)[
+            0
+        ], ()
+    except TooManyCosmicRaysError as error:
+        return None, (str(error),)
+
+
+def cosmic_ray_metrics(view: AmpView, clean: FloatArray | None) -> Metrics:
+    """Return CR_NOISE and PROCESSING."""
+    if clean is None:
+        return {"CR_NOISE": math.nan, "PROCESSING": 0.0}
+    return {"CR_NOISE": view.deviation_of(clean), "PROCESSING": 1.0}
+
+
+def judgeable(frame: Frame, measured: list[Metrics]) -> DoubleArray:
+    """Return the MEAN of each amplifier that can be judged, NaN for the others."""
+    means = np.array([numbers["MEAN"] for numbers in measured], dtype=float)
+    for i, amp in enumerate(frame.detector.amplifiers):
+        if frame.raw.faults[i] or amp.name in frame.isr.bad_amps:
+            means[i] = np.nan
+    return means
+
+
+def mean_variance(view: AmpView) -> float:
+    """Return the mean of the ISR's variance over the good pixels, e-²."""
+    values = select(view.frame.isr.variance, view.good, view.amp.bbox)
+    return float(values.mean(dtype=np.float64)) if values.size else math.nan

@@ -1,0 +1,170 @@
+"""Comparing one number with its limits: the verdict of one test and its reason in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from calwatch.verify.limits import ActiveTest
+from calwatch.verify.limits_schema import SEVERITIES, Bound, Form, offsets
+from calwatch.verify.metrics import METRICS
+from calwatch.verify.model import TestResult, Verdict
+
+Numbers = Mapping[str, float | None]
+Range = tuple[float | None, float | None]
+
+
+def evaluate(test: ActiveTest, numbers: Numbers, subject: str) -> TestResult | None:
+    """Judge one test.
+
+    Parameters
+    ----------
+    test
+        The test with the limits in force.
+    numbers
+        Metrics of the part; None stands for a number that does not exist.
+    subject
+        Name of the part that begins the reason, such as ``C05``; may be empty.
+
+    Returns
+    -------
+    TestResult or None
+        FAIL if the serious limit is crossed; PASS with severity WARNING if only the warning limit
+        is; UNKNOWN if any number needed does not exist. None if the test is optional and has no
+        reference here.
+    """
+    spec = test.spec
+    label = f"{subject} {spec.name}".strip()
+    if spec.optional and spec.reference and _number(numbers, spec.reference) is None:
+        return None
+    problem = _problem(test, numbers)
+    value = _number(numbers, spec.metric)
+    if problem or value is None:
+        return unknown_test(test, f"{label} unknown: {problem}", value)
+    ranges = {s: _range(test, bound, numbers) for s, bound in _bounds(test)}
+    crossed = [s for s, allowed in ranges.items() if _crosses(value, allowed, spec.strict)]
+    severity = crossed[-1] if crossed else ""
+    allowed = ranges[severity] if severity else next(iter(ranges.values()))
+    verdict = Verdict.FAIL if severity == "serious" else Verdict.PASS
+    reason = f"{label} {_sentence(test, numbers, value, allowed)}" if severity else ""
+    if reason and test.note:
+        reason += f" [{test.note}]"
+    return TestResult(
+        spec.name, verdict, value, allowed, spec.unit, test.section, severity.upper(),
+        test.counts, reason,
+    )  # fmt: skip
+
+
+def unknown_test(test: ActiveTest, reason: str, value: float | None = None) -> TestResult:
+    """Return a test that could not be judged."""
+    spec = test.spec
+    return TestResult(
+        spec.name, Verdict.UNKNOWN, value, (None, None), spec.unit, test.section, "",
+        test.counts, reason,
+    )  # fmt: skip
+
+
+def _number(numbers: Numbers, name: str) -> float | None:
+    """Return a finite number or None."""
+    value = numbers.get(name)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _problem(test: ActiveTest, numbers: Numbers) -> str:
+    """Say what keeps the test from being judged; empty if nothing does."""
+    spec = test.spec
+    for name in (spec.metric, spec.reference, spec.error):
+        if name is not None and _number(numbers, name) is None:
+            return f"{METRICS[name].phrase} ({name}) does not exist"
+    if spec.reference and spec.form is not Form.ABSOLUTE:
+        reference = _number(numbers, spec.reference) or 0.0
+        if reference < 0 or (reference == 0 and spec.form is Form.RELATIVE):
+            return f"{METRICS[spec.reference].phrase} ({spec.reference}) is {_show(reference)}"
+    if spec.error and (_number(numbers, spec.error) or 0.0) < 0:
+        return f"{METRICS[spec.error].phrase} ({spec.error}) is negative"
+    return ""
+
+
+def _bounds(test: ActiveTest) -> list[tuple[str, Bound]]:
+    levels = {"warning": test.warning, "serious": test.serious}
+    return [(s, bound) for s in SEVERITIES if (bound := levels[s]) is not None]
+
+
+def _range(test: ActiveTest, bound: Bound, numbers: Numbers) -> Range:
+    """Return the allowed range, widened by the statistical error."""
+    spec = test.spec
+    lower, upper = offsets(spec, bound)
+    centre, scale = _centre_and_scale(test, numbers)
+    widening = spec.n_sigma * (_number(numbers, spec.error) or 0.0) if spec.error else 0.0
+    return (
+        None if lower is None else centre + lower * scale - widening,
+        None if upper is None else centre + upper * scale + widening,
+    )
+
+
+def _centre_and_scale(test: ActiveTest, numbers: Numbers) -> tuple[float, float]:
+    spec = test.spec
+    reference = (_number(numbers, spec.reference) or 0.0) if spec.reference else 0.0
+    match spec.form:
+        case Form.ABSOLUTE:
+            return reference, 1.0
+        case Form.RELATIVE:
+            return reference, reference
+        case Form.MULTIPLE:
+            return 0.0, reference
+        case Form.SQRT:
+            return math.sqrt(reference), math.sqrt(reference)
+
+
+def _crosses(value: float, allowed: Range, strict: bool) -> bool:
+    lower, upper = allowed
+    if strict:
+        return (lower is not None and value <= lower) or (upper is not None and value >= upper)
+    return (lower is not None and value < lower) or (upper is not None and value > upper)
+
+
+def _sentence(test: ActiveTest, numbers: Numbers, value: float, allowed: Range) -> str:
+    """Say by how much the value misses: ``7.31 e- is 12 % above the certified 6.52 e- (…)``."""
+    spec = test.spec
+    unit = f" {spec.unit}" if spec.unit else ""
+    above = allowed[1] is not None and value >= allowed[1]
+    edge = allowed[1] if above else allowed[0]
+    centre, scale = _centre_and_scale(test, numbers)
+    if (
+        spec.form in (Form.RELATIVE, Form.SQRT)
+        and spec.reference
+        and scale > 0
+        and edge is not None
+    ):
+        phrase = METRICS[spec.reference].phrase
+        phrase = f"the root of {phrase}" if spec.form is Form.SQRT else phrase
+        side = "above" if value >= centre else "below"
+        return (
+            f"{_show(value)}{unit} is {_percent(value / centre - 1)} {side} {phrase} "
+            f"{_show(centre)}{unit} (limit {_percent(edge / centre - 1)})"
+        )
+    if spec.form is Form.ABSOLUTE and spec.reference and edge is not None:
+        side = "above" if value >= centre else "below"
+        return (
+            f"{_show(value)}{unit} is {_show(abs(value - centre))}{unit} {side} "
+            f"{METRICS[spec.reference].phrase} {_show(centre)}{unit} "
+            f"(limit {_show(abs(edge - centre))}{unit})"
+        )
+    bound = "" if edge is None else f"{_show(edge)}{unit}"
+    word = "above" if above else "below"
+    return f"{_show(value)}{unit} is {word} {bound}"
+
+
+def _show(value: float) -> str:
+    """Write a number as a person reads it: three significant digits, no exponent if avoidable."""
+    size = abs(value)
+    if value == int(value) and size < 1e6:
+        return f"{value:.0f}"
+    if size >= 1000 and size < 1e6:
+        return f"{value:.0f}"
+    return f"{value:.3g}"
+
+
+def _percent(fraction: float) -> str:
+    size = abs(fraction) * 100
+    return f"{size:.0f} %" if size >= 9.95 else f"{size:.1f} %".replace(".0 %", " %")

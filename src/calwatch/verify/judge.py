@@ -1,0 +1,290 @@
+"""From a corrected frame to the verdict on one detector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from calwatch.camera.model import Detector
+from calwatch.verify import bias, dark, flat
+from calwatch.verify.amplifier import Frame, Measured, Metrics
+from calwatch.verify.evaluate import evaluate, unknown_test
+from calwatch.verify.inputs import reference_fault
+from calwatch.verify.limits import ActiveTest, Limits, Part
+from calwatch.verify.model import (
+    ALGORITHM,
+    AmpResult,
+    DetectorResult,
+    TestResult,
+    Verdict,
+    worst,
+)
+from calwatch.verify.reasons import detector_reason, missing_reason
+from calwatch.verify.sequencer import mismatches
+
+MEASURES: Mapping[str, Callable[[Frame], Measured]] = {
+    "bias": bias.measure,
+    "dark": dark.measure,
+    "flat": flat.measure,
+}
+"""The measurement of each calibration type."""
+
+STEP_NEEDS = {
+    "gain": "ptc",
+    "crosstalk": "crosstalk",
+    "linearity": "linearizer",
+    "cti": "cti",
+    "bias": "bias",
+    "dark": "dark",
+    "defects": "defects",
+    "flat": "flat",
+}
+"""The calibration that each step of the ISR needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What a verdict needs to know of the exposure, besides its pixels."""
+
+    instrument: str
+    exposure_id: int
+    calib_type: str
+    end_utc: datetime | None
+    """Decides which limits are in force."""
+    sequencer: Mapping[str, Any] = field(default_factory=dict)
+    """The camera's sequencer keywords and their values in the raw header."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Needed calibration types that are not there, with the reason."""
+    optional: frozenset[str] = frozenset()
+    """Calibration types whose absence leaves the verdict alone."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def judge_detector(exposure: Exposure, frame: Frame, limits: Limits) -> DetectorResult:
+    """Measure one corrected frame and judge it.
+
+    FAIL stands above UNKNOWN, and UNKNOWN above PASS. Without a certified PTC, or without the
+    calibration under test, no test can be judged and all are UNKNOWN. Without any other needed
+    calibration the tests are judged, and nothing becomes better than UNKNOWN.
+
+    Raises
+    ------
+    KeyError
+        If no measurement is defined for the exposure's calibration type.
+    """
+    measured = MEASURES[exposure.calib_type](frame)
+    missing = _missing(exposure, frame)
+    fatal = {t: why for t, why in missing.items() if t in ("ptc", exposure.calib_type)}
+    warnings = [*exposure.warnings, *measured.warnings]
+    if exposure.end_utc is None:
+        warnings.append("the exposure has no end time: the latest limits were used")
+    warnings += [
+        f"{kind} not applied: {why}"
+        for kind, why in frame.isr.not_applied.items()
+        if STEP_NEEDS.get(kind) not in missing
+    ]
+    differences = mismatches(exposure.sequencer, _headers(frame))
+    measured.detector["SEQUENCER_MISMATCHES"] = len(differences)
+    judge = _Judge(exposure, frame.detector, limits, missing_reason(fatal), warnings)
+    amps = {
+        name: judge.amp(name, numbers, _amp_fault(frame, i, numbers), missing)
+        for i, (name, numbers) in enumerate(measured.amps.items())
+    }
+    tests = judge.detector_tests(measured.detector, differences)
+    verdict = worst(
+        [a.verdict for a in amps.values()] + [t.verdict for t in tests.values() if t.counts]
+    )
+    if missing and verdict is Verdict.PASS:
+        verdict = Verdict.UNKNOWN
+    return DetectorResult(
+        instrument=exposure.instrument,
+        exposure_id=exposure.exposure_id,
+        detector=frame.detector.number,
+        detector_name=frame.detector.name,
+        calib_type=exposure.calib_type,
+        verdict=verdict,
+        reason=detector_reason(verdict, amps, tests, missing),
+        amps=amps,
+        detector_metrics=finite(measured.detector),
+        detector_tests=tests,
+        provenance=_provenance(exposure, frame),
+        algorithm=ALGORITHM,
+        limits=limits.label,
+        warnings=tuple(dict.fromkeys(warnings)),
+        arrays=_arrays(frame),
+    )
+
+
+def unknown_result(
+    exposure: Exposure, detector_number: int, detector_name: str, reason: str, limits: Limits
+) -> DetectorResult:
+    """Return the result of an exposure and detector that could not be measured at all."""
+    return DetectorResult(
+        instrument=exposure.instrument,
+        exposure_id=exposure.exposure_id,
+        detector=detector_number,
+        detector_name=detector_name,
+        calib_type=exposure.calib_type,
+        verdict=Verdict.UNKNOWN,
+        reason=reason,
+        amps={},
+        detector_metrics={},
+        detector_tests={},
+        provenance=dict(exposure.provenance),
+        algorithm=ALGORITHM,
+        limits=limits.label,
+        warnings=exposure.warnings,
+    )
+
+
+def finite(numbers: Metrics) -> dict[str, float | None]:
+    """Return the numbers as plain floats and ints, None where there is none."""
+    return {
+        name: (value if isinstance(value, int) else float(value)) if math.isfinite(value) else None
+        for name, value in numbers.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Applies the limits in force to the parts of one detector."""
+
+    exposure: Exposure
+    detector: Detector
+    limits: Limits
+    fatal: str
+    """Why no test can be judged; empty if they can."""
+    warnings: list[str]
+
+    def amp(self, name: str, metrics: Metrics, fault: str, missing: Mapping[str, str]) -> AmpResult:
+        """Judge one amplifier; with a fault all its tests are UNKNOWN."""
+        numbers = finite(metrics)
+        tests = {}
+        for test in self._active("amp", name):
+            result = self._judged(test, numbers, name, fault)
+            if result is not None:
+                tests[result.name] = result
+        counted = [t for t in tests.values() if t.counts]
+        verdict = worst([t.verdict for t in counted])
+        if fault:
+            return AmpResult(numbers, tests, Verdict.UNKNOWN, f"{name}: {fault}")
+        if missing and verdict is Verdict.PASS:
+            return AmpResult(numbers, tests, Verdict.UNKNOWN, missing_reason(missing))
+        reasons = [t.reason for t in counted if t.verdict is verdict and t.reason]
+        if self.fatal:
+            reasons = [self.fatal]
+        elif not counted:
+            reasons = [f"no limit is in force for {name}"]
+        return AmpResult(numbers, tests, verdict, "; ".join(reasons))
+
+    def detector_tests(
+        self, metrics: Metrics, differences: tuple[str, ...]
+    ) -> dict[str, TestResult]:
+        """Judge the detector as a whole."""
+        numbers = finite(metrics)
+        tests = {}
+        for test in self._active("detector", ""):
+            if test.spec.metric == "SEQUENCER_MISMATCHES":
+                tests[test.spec.name] = _sequencer_result(test, numbers, differences)
+                continue
+            result = self._judged(test, numbers, "", "")
+            if result is not None:
+                tests[result.name] = result
+        return tests
+
+    def _active(self, level: Any, amp: str) -> list[ActiveTest]:
+        part = Part(self.exposure.instrument, self.detector.number, self.detector.name, amp)
+        active = self.limits.active(self.exposure.calib_type, level, part, self.exposure.end_utc)
+        return list(active)
+
+    def _judged(
+        self, test: ActiveTest, numbers: dict[str, float | None], subject: str, fault: str
+    ) -> TestResult | None:
+        why = fault or self.fatal
+        if why:
+            value = numbers.get(test.spec.metric)
+            label = f"{subject} {test.spec.name}".strip()
+            return unknown_test(test, f"{label} unknown: {why}", value)
+        result = evaluate(test, numbers, subject)
+        if result is None:
+            reference = test.spec.reference
+            self.warnings.append(f"{test.spec.name} not tested: there is no {reference}")
+        return result
+
+
+def _sequencer_result(
+    test: ActiveTest, numbers: dict[str, float | None], differences: tuple[str, ...]
+) -> TestResult:
+    """Judge the sequencer, naming what differs. It needs no pixels and no PTC."""
+    result = evaluate(test, numbers, "")
+    if result is None or not differences:
+        return result or unknown_test(test, "")
+    reason = f"{test.spec.name}: {'; '.join(differences)}"
+    return TestResult(
+        result.name, result.verdict, result.value, result.limit, result.unit, result.section,
+        result.severity, result.counts, reason,
+    )  # fmt: skip
+
+
+def _missing(exposure: Exposure, frame: Frame) -> dict[str, str]:
+    """Return the needed calibrations that were not there or could not be applied."""
+    missing = {t: why for t, why in exposure.missing.items() if t not in exposure.optional}
+    for step, why in frame.isr.not_applied.items():
+        needed = STEP_NEEDS.get(step)
+        if (
+            needed
+            and needed not in exposure.optional
+            and getattr(frame.calibrations, needed) is None
+        ):
+            missing.setdefault(needed, why)
+    return missing
+
+
+def _amp_fault(frame: Frame, index: int, metrics: Metrics) -> str:
+    """Say why an amplifier cannot be judged; empty if it can."""
+    amp, isr = frame.detector.amplifiers[index], frame.isr
+    if frame.raw.faults[index]:
+        return frame.raw.faults[index]
+    if frame.calibrations.ptc is not None:
+        fault = reference_fault(float(isr.gain[index]), float(isr.read_noise[index]))
+        if fault:
+            return fault
+    if amp.name in isr.bad_amps:
+        return "masked: wholly inside a certified defect, or without a gain"
+    if metrics["NGOOD"] == 0:
+        return "masked: no pixel is left by the certified masks"
+    saturated = frame.calib_type == "flat" and metrics["SATURATED"] > 0
+    if not saturated and not (metrics["STDEV"] > 0 and metrics["NOISE"] > 0):
+        return "its pixels have no noise at all"
+    return ""
+
+
+def _headers(frame: Frame) -> dict[str, Mapping[str, Any]]:
+    """Return the headers of the certified calibrations that were there."""
+    held = {t: getattr(frame.calibrations, t) for t in dict.fromkeys(STEP_NEEDS.values())}
+    return {t: calibration.metadata for t, calibration in held.items() if calibration is not None}
+
+
+def _provenance(exposure: Exposure, frame: Frame) -> dict[str, Any]:
+    return {
+        **exposure.provenance,
+        "steps_applied": list(frame.isr.applied),
+        "steps_not_applied": dict(frame.isr.not_applied),
+    }
+
+
+def _arrays(frame: Frame) -> dict[str, Any]:
+    """Return correlations and projections as nested lists, None for what is not a number."""
+    names = ("overscan_correlation", "image_correlation", "row_projection", "column_projection")
+    found = {name: getattr(frame.isr.statistics, name) for name in names}
+    return {name: _listed(array.tolist()) for name, array in found.items() if array is not None}
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_listed(item) for item in value]
+    return value if math.isfinite(value) else None

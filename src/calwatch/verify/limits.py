@@ -1,0 +1,227 @@
+"""Reading limits files, and finding which limits apply to one part at one time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from calwatch.errors import LimitsError
+from calwatch.verify.limits_schema import (
+    Bound,
+    LimitEntry,
+    LimitsFile,
+    Override,
+    TestSpec,
+    title_of,
+)
+from calwatch.verify.metrics import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is judged: an amplifier, a detector, or (with neither) a whole exposure."""
+
+    instrument: str
+    detector: int | None = None
+    detector_name: str = ""
+    amp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveTest:
+    """One test with the limits in force for one part."""
+
+    spec: TestSpec
+    warning: Bound | None
+    serious: Bound | None
+    counts: bool
+    section: str
+    """DMTN-101 section for the calibration type judged; may be empty."""
+    note: str = ""
+    """Why the limits are not the usual ones; empty where they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A checked limits file."""
+
+    profile: str
+    version: str
+    description: str
+    tests: tuple[TestSpec, ...]
+    source: str
+    """The file it came from."""
+
+    @property
+    def label(self) -> str:
+        """Profile and version, such as ``dmtn101 2026-11-22``."""
+        return f"{self.profile} {self.version}"
+
+    def active(
+        self, calib_type: str, level: Level, part: Part, at: datetime | None
+    ) -> Iterator[ActiveTest]:
+        """Yield the tests in force for one part of one exposure, in the file's order.
+
+        Parameters
+        ----------
+        calib_type
+            ``bias``, ``dark`` or ``flat``.
+        level
+            Which tests: those of amplifiers, of the detector or of the exposure.
+        part
+            Decides which overrides apply; the last that applies wins, field by field.
+        at
+            End of the exposure, aware. None (the exposure has no time) takes the latest limits and
+            only overrides without dates. A test whose first entry begins later is left out.
+        """
+        for spec in self.tests:
+            if calib_type not in spec.calib_types or spec.level != level:
+                continue
+            entry = _entry_at(spec.limits, at)
+            if entry is not None:
+                yield _overridden(spec, entry, part, at, spec.section_of(calib_type))
+
+
+def _entry_at(entries: tuple[LimitEntry, ...], at: datetime | None) -> LimitEntry | None:
+    """Return the last entry that has begun."""
+    if at is None:
+        return entries[-1]
+    begun = [entry for entry in entries if entry.from_ is None or entry.from_ <= at]
+    return begun[-1] if begun else None
+
+
+def _overridden(
+    spec: TestSpec, entry: LimitEntry, part: Part, at: datetime | None, section: str
+) -> ActiveTest:
+    warning, serious, counts = entry.warning, entry.serious, spec.counts
+    notes = []
+    for override in spec.overrides:
+        if not _applies(override, part, at):
+            continue
+        warning = override.warning if override.warning is not None else warning
+        serious = override.serious if override.serious is not None else serious
+        counts = override.counts if override.counts is not None else counts
+        notes.append(override.reason)
+    return ActiveTest(spec, warning, serious, counts, section, "; ".join(notes))
+
+
+def _applies(override: Override, part: Part, at: datetime | None) -> bool:
+    if override.instrument != part.instrument:
+        return False
+    if override.detectors and not {part.detector, part.detector_name} & set(override.detectors):
+        return False
+    if override.amps and part.amp not in override.amps:
+        return False
+    if at is None:
+        return override.from_ is None and override.until is None
+    return (override.from_ is None or override.from_ <= at) and (
+        override.until is None or at < override.until
+    )
+
+
+def shipped_profiles() -> tuple[str, ...]:
+    """Return the names of the profiles that come with calwatch."""
+    return tuple(sorted(path.stem for path in shipped_directory().glob("*.yaml")))
+
+
+def shipped_directory() -> Path:
+    """Return the directory of the shipped profiles.
+
+    It is ``limits`` inside an installed package and ``config/limits`` in a checkout.
+
+    Raises
+    ------
+    LimitsError
+        If neither is there.
+    """
+    package = Path(__file__).resolve().parent.parent
+    places = (package / "limits", package.parent.parent / "config" / "limits")
+    for place in places:
+        if place.is_dir():
+            return place
+    tried = " and ".join(map(str, places))
+    raise LimitsError(f"the shipped limits are in neither {tried}")
+
+
+def load_limits(name_or_path: str | Path) -> Limits:
+    """Read and check limits: a shipped profile by name, or any file by its path.
+
+    Raises
+    ------
+    LimitsError
+        With every mistake found in the file, one a line, each naming the file, the test, the field
+        and what was expected.
+    """
+    path = _path_of(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LimitsError(f"{path}: cannot be read: {error}") from error
+    try:
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise LimitsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    except (ValueError, RecursionError) as error:
+        raise LimitsError(f"{path}: holds a value that cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise LimitsError(f"{path}: expected profile, version, description and tests")
+    try:
+        checked = LimitsFile.model_validate(content)
+    except ValidationError as error:
+        raise LimitsError("\n".join(_problems(path, content, error))) from error
+    return Limits(checked.profile, checked.version, checked.description, checked.tests, str(path))
+
+
+def _path_of(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.suffix or len(path.parts) != 1 or path.exists():
+        return path
+    shipped = shipped_directory() / f"{path.name}.yaml"
+    if not shipped.is_file():
+        known = ", ".join(shipped_profiles())
+        raise LimitsError(f"no limits profile {path.name!r} (known: {known}; or give a file)")
+    return shipped
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, refusing a key that is given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is given twice", node.value[i][0].start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+_UNION_TAGS = {"float", "int", "str", "Sides"}
+
+
+def _problems(path: Path, content: dict[Any, Any], error: ValidationError) -> Iterable[str]:
+    """Turn pydantic's findings into lines that name file, test, field and expectation."""
+    lines: dict[str, None] = {}
+    for found in error.errors(include_url=False):
+        where = [str(step) for step in found["loc"] if step not in _UNION_TAGS]
+        title = ""
+        tests = content.get("tests")
+        if len(where) > 1 and where[0] == "tests" and isinstance(tests, list):
+            index = int(where[1])
+            title = f"test {index + 1} ({title_of(tests[index])}): "
+            where = where[2:]
+        place = ".".join(where)
+        message = found["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(found["input"], dict | list) else f", got {found['input']!r}"
+        if found["type"] in ("value_error", "missing"):
+            given = ""
+        for part in message.split("; ") if found["type"] == "value_error" else [message]:
+            text = f"{place}: {part}" if place else part
+            lines[f"{path}: {title}{text}{given}"] = None
+    return list(lines)
