@@ -1,0 +1,156 @@
+"""Reading a certified bias, dark or flat: image, mask and variance in three FITS HDUs."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from calwatch.arrays import AnyArray, IntArray
+from calwatch.calibrations.identity import check_detector, number, text
+from calwatch.calibrations.masks import Mask
+from calwatch.calibrations.model import ImageCalibration, Units
+from calwatch.calibrations.tables import check_length, keywords
+from calwatch.camera.model import Detector
+from calwatch.errors import CalibrationError
+
+IMAGE_TYPES = ("bias", "dark", "flat")
+"""Calibration types stored as images."""
+
+_PLANES = ((1, "IMAGE"), (2, "MASK"), (3, "VARIANCE"))
+
+
+def read_image_calibration(calib_type: str, path: Path, detector: Detector) -> ImageCalibration:
+    """Read a combined bias, dark or flat of the assembled, trimmed detector.
+
+    HDUs 1, 2 and 3 are image, mask and variance, whether or not they carry an EXTNAME (afw
+    ``MaskedImage.cc``); mask planes are moved from the bits of the ``MP_*`` keywords to those of
+    `calwatch.calibrations.masks.Mask`, and planes unknown to it are dropped.
+
+    Parameters
+    ----------
+    calib_type
+        ``bias``, ``dark`` or ``flat``.
+    path
+        The FITS file.
+    detector
+        The detector the calibration is to be used for.
+
+    Returns
+    -------
+    ImageCalibration
+        Pixels as stored: electrons or ADU for a bias, the same per second for a dark, about 1 for
+        a flat. Values are not judged here, only structure.
+
+    Raises
+    ------
+    CalibrationError
+        If the file cannot be read, is of another size, type or detector, or is a dark of no time.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # cfitsio can loop for ever over a damaged GZIP tile; astropy raises.
+            with fits.open(path, memmap=False) as hdus:
+                metadata = keywords(hdus[0].header)
+                _check_header(calib_type, metadata, path)
+                check_detector(metadata, detector, path)
+                image, mask, variance = _read_planes(hdus, detector, path)
+    except CalibrationError:
+        raise
+    # A damaged file can make astropy raise nearly anything; all of it means the same.
+    except Exception as error:
+        raise CalibrationError(f"{path}: cannot be read as a {calib_type}: {error}") from error
+    return ImageCalibration(
+        calib_type=calib_type,
+        image=image.astype(np.float32, copy=False),
+        mask=mask,
+        variance=variance.astype(np.float32, copy=False),
+        units=_units(calib_type, metadata, path),
+        dark_time=_dark_time(calib_type, metadata, path),
+        physical_filter=text(metadata.get("FILTER")) if calib_type == "flat" else "",
+        metadata=metadata,
+    )
+
+
+def remap_mask(stored: AnyArray, planes: Mapping[str, int]) -> IntArray:
+    """Move mask planes from a file's own bits to those of `Mask`.
+
+    Parameters
+    ----------
+    stored
+        Mask pixels, any integer type and shape.
+    planes
+        Bit number of each plane by name, from the ``MP_<name>`` keywords.
+    """
+    moves = {1 << bit: Mask[name] for name, bit in planes.items() if name in Mask.__members__}
+    used = int(np.bitwise_or.reduce(stored, axis=None)) if stored.size else 0
+    if all(source == target for source, target in moves.items()):
+        keep = sum(moves)
+        if used & ~keep == 0:
+            return np.ascontiguousarray(stored, dtype=np.int32)
+    result = np.zeros(stored.shape, dtype=np.int32)
+    for source, target in moves.items():
+        if used & source:
+            result[(stored & source) != 0] |= int(target)
+    return result
+
+
+def _read_planes(hdus: Any, detector: Detector, path: Path) -> tuple[AnyArray, IntArray, AnyArray]:
+    if len(hdus) < 4:
+        raise CalibrationError(
+            f"{path}: has {len(hdus)} HDUs, wanted image, mask and variance after the primary"
+        )
+    pixels = []
+    for index, word in _PLANES:
+        hdu = hdus[index]
+        check_length(hdu, path)
+        shape = tuple(getattr(hdu, "shape", ()))
+        if shape != detector.shape:
+            raise CalibrationError(
+                f"{path}: HDU {index} ({word.lower()}) has shape {shape}, detector {detector.name} "
+                f"is {detector.shape}"
+            )
+        named = text(hdu.header.get("EXTTYPE")) or text(hdu.header.get("EXTNAME"))
+        if named in {other for _, other in _PLANES} and named != word:
+            raise CalibrationError(f"{path}: HDU {index} is {named}, wanted {word}")
+        pixels.append(np.asarray(hdu.data))
+    mask_header = hdus[2].header
+    planes = {key[3:]: int(mask_header[key]) for key in mask_header if key.startswith("MP_")}
+    if pixels[1].dtype.kind not in "iu":
+        raise CalibrationError(f"{path}: HDU 2 (mask) holds {pixels[1].dtype}, wanted integers")
+    return pixels[0], remap_mask(pixels[1], planes), pixels[2]
+
+
+def _check_header(calib_type: str, metadata: Mapping[str, Any], path: Path) -> None:
+    if calib_type not in IMAGE_TYPES:
+        raise CalibrationError(f"{path}: {calib_type!r} is not stored as an image")
+    said = text(metadata.get("OBSTYPE")).lower()
+    if said in IMAGE_TYPES and said != calib_type:
+        raise CalibrationError(f"{path}: OBSTYPE says {said!r}, wanted a {calib_type}")
+
+
+def _units(calib_type: str, metadata: Mapping[str, Any], path: Path) -> Units:
+    said = text(metadata.get("LSST ISR UNITS")).lower()
+    if said in ("", "adu"):
+        return Units.ADU
+    if said not in ("electron", "electron/s"):
+        raise CalibrationError(f"{path}: LSST ISR UNITS is {said!r}, wanted 'electron' or 'adu'")
+    per_type = {"dark": Units.ELECTRON_PER_SECOND, "flat": Units.NONE}
+    return per_type.get(calib_type, Units.ELECTRON)
+
+
+def _dark_time(calib_type: str, metadata: Mapping[str, Any], path: Path) -> float:
+    stored = number(metadata.get("DARKTIME"))
+    if calib_type == "bias":
+        return stored if math.isfinite(stored) else 0.0
+    if not math.isfinite(stored):
+        return 1.0
+    if calib_type == "dark" and stored <= 0:
+        raise CalibrationError(f"{path}: DARKTIME is {stored:g} s, a dark needs a positive time")
+    return stored
