@@ -1,1 +1,1 @@
-"""How calwatch learns that there is work: comparing the Butler with the ledger, and events."""
+"""What there is to do: the Butler compared with the ledger, and what wakes that comparison."""

@@ -1,0 +1,115 @@
+"""The clock, the signals that stop the daemon, and the form of its log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+
+from calwatch.settings import LogSettings
+
+
+class Clock(Protocol):
+    """The time, given in from outside."""
+
+    def now(self) -> datetime:
+        """Return the time of day (aware)."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds since some moment."""
+        return time.monotonic()
+
+
+class Stop:
+    """Whether the daemon has been asked to stop, and how urgently."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self._at_once = asyncio.Event()
+
+    def ask(self) -> None:
+        """Ask to stop; a second time: at once."""
+        if self._asked.is_set():
+            self._at_once.set()
+        self._asked.set()
+
+    @property
+    def asked(self) -> bool:
+        """Whether to stop."""
+        return self._asked.is_set()
+
+    async def wait(self) -> None:
+        """Wait until asked to stop."""
+        await self._asked.wait()
+
+    async def wait_at_once(self) -> None:
+        """Wait until asked a second time."""
+        await self._at_once.wait()
+
+    async def sleep(self, seconds: float) -> bool:
+        """Sleep, or less if asked to stop meanwhile; tell whether to stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._asked.wait(), seconds)
+        return self.asked
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: Stop) -> Iterator[None]:
+    """Have SIGTERM and SIGINT ask to stop, while inside.
+
+    Outside the main thread (as some tests run it) signals are left alone.
+    """
+    loop = asyncio.get_running_loop()
+    caught = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+            loop.add_signal_handler(number, stop.ask)
+            caught.append(number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
+
+
+def configure_logging(settings: LogSettings) -> None:
+    """Log one line per event to standard error: JSON for a program, or colours for a person."""
+    last: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[settings.level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
