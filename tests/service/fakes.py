@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -205,8 +206,8 @@ def work(job: Job) -> DetectorResult:
         raise UnreachableFileError(f"{argument} is not there yet")
     if word == "bug":
         raise ZeroDivisionError(argument)
-    if word == "nan":
-        return make_result(job, value=float("nan"))
+    if word == "odd":
+        return replace(make_result(job), provenance={"fingerprint": "f0", "odd": {1, 2}})
     if word == "fail":
         return make_result(job, Verdict.FAIL, "NOISE too high")
     if word == "no_chain" and job.chain.fingerprint == "f0":

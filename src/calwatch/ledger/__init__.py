@@ -1,1 +1,1 @@
-"""What has been judged: SQLAlchemy on SQLite or PostgreSQL."""
+"""What has been judged: every number, verdict and provenance, in SQLite or PostgreSQL."""

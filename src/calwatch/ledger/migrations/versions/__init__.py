@@ -1,0 +1,1 @@
+"""One file per step of the schema; each is kept as it was released."""

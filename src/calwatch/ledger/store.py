@@ -1,0 +1,350 @@
+"""The ledger: what has been judged, written once and only once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Insert, Table, insert, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import StatementError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from calwatch.butler.model import ExposureRecord
+from calwatch.errors import LedgerError, RecordError
+from calwatch.ledger import queries, rows
+from calwatch.ledger.engine import (
+    LockedLedgerError,
+    open_engine,
+    parse_url,
+    reading,
+    shown_url,
+    writing,
+)
+from calwatch.ledger.tables import exposure_verdict, judgement, measurement, provenance
+from calwatch.ledger.upgrade import upgrade
+from calwatch.verify.codec import from_dict, to_dict
+from calwatch.verify.model import ALGORITHM, DetectorResult, ExposureResult, Verdict
+
+T = TypeVar("T")
+Key = tuple[int, int]
+"""(exposure id, detector)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """All that is judged of one exposure, as `Ledger.results` gives it."""
+
+    results: tuple[DetectorResult, ...]
+    """The last result of each detector, by detector number."""
+    last_judgement_id: int
+    """The newest judgement among them (0 if there is none)."""
+
+
+class Ledger:
+    """One database of judgements; safe to use from several threads and processes.
+
+    Parameters
+    ----------
+    engine
+        An engine of `calwatch.ledger.engine.open_engine` whose schema is up to date.
+    lock_attempts
+        How often a transaction is tried when another writer is in the way.
+    """
+
+    def __init__(self, engine: Engine, lock_attempts: int = 3) -> None:
+        self._engine = engine
+        self._lock_attempts = lock_attempts
+
+    @classmethod
+    def open(cls, url: str, *, busy_seconds: float = 2.5, lock_attempts: int = 3) -> Ledger:
+        """Open a ledger and bring its schema up to date.
+
+        Parameters
+        ----------
+        url
+            ``sqlite:///path``, ``postgresql://user:password@host/database`` or the path of an
+            SQLite file, which is made if it does not exist.
+        busy_seconds
+            How long one statement waits for another writer.
+        lock_attempts
+            How often a transaction is tried when another writer is in the way.
+
+        Raises
+        ------
+        LedgerError
+            If it cannot be opened, read or written, or is of a newer schema.
+        """
+        engine = open_engine(parse_url(url), busy_seconds)
+        ledger = cls(engine, lock_attempts)
+        try:
+            ledger._insist(lambda: upgrade(engine))
+        except BaseException:
+            engine.dispose()
+            raise
+        return ledger
+
+    @property
+    def name(self) -> str:
+        """The address as it may be shown: without a password."""
+        return shown_url(self._engine.url)
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engine.dispose()
+
+    def record(self, result: DetectorResult, exposure: ExposureRecord, judged_at: datetime) -> bool:
+        """Record one judgement with its numbers and provenance, in one transaction.
+
+        Parameters
+        ----------
+        result
+            Keyed by instrument, exposure, detector, chain fingerprint and algorithm.
+        exposure
+            The record it was taken from.
+        judged_at
+            When (aware).
+
+        Returns
+        -------
+        bool
+            True if it is new; False if that key was recorded before, and then nothing changes.
+
+        Raises
+        ------
+        LedgerError
+            If it cannot be written; then nothing of it is.
+        RecordError
+            If something in it is no plain data (then nothing of it is written either).
+        """
+        row = rows.judgement_row(result, exposure, judged_at, to_dict(result))
+
+        def write(connection: Connection) -> bool:
+            statement = _insert_once(connection, judgement).returning(judgement.c.id)
+            judgement_id = connection.execute(statement, row).scalar_one_or_none()
+            if judgement_id is None:
+                return False
+            _insert_all(connection, measurement, rows.measurement_rows(judgement_id, result))
+            _insert_all(connection, provenance, rows.provenance_rows(judgement_id, result))
+            # A message that tells of this judgement belongs here, in the same transaction.
+            return True
+
+        what = f"{result.instrument} exposure {result.exposure_id} detector {result.detector}"
+        return self._write(write, what)
+
+    def record_exposure(
+        self,
+        merged: ExposureResult,
+        exposure: ExposureRecord,
+        judged_at: datetime,
+        *,
+        expected: Sequence[int],
+        last_judgement_id: int,
+        algorithm: str = ALGORITHM,
+    ) -> bool:
+        """Record the merged verdict of an exposure, replacing an older one.
+
+        Parameters
+        ----------
+        merged, exposure, judged_at
+            As for `record`.
+        expected
+            Detectors the Butler had raw files of.
+        last_judgement_id
+            The newest judgement merged, from `results`: tells whether a verdict is up to date.
+        algorithm
+            Part of the key.
+
+        Returns
+        -------
+        bool
+            False if that very merge (or a newer one) stands there already.
+
+        Raises
+        ------
+        LedgerError, RecordError
+            As for `record`.
+        """
+        row = rows.exposure_row(
+            merged,
+            exposure,
+            judged_at,
+            algorithm=algorithm,
+            expected=expected,
+            last_judgement_id=last_judgement_id,
+        )
+
+        def write(connection: Connection) -> bool:
+            table = exposure_verdict.c
+            statement = _dialect_insert(connection, exposure_verdict).values(row)
+            statement = statement.on_conflict_do_update(
+                index_elements=["instrument", "exposure_id", "algorithm"],
+                set_={name: statement.excluded[name] for name in row},
+                where=table.last_judgement_id < statement.excluded.last_judgement_id,
+            ).returning(table.id)
+            return connection.execute(statement).scalar_one_or_none() is not None
+
+        return self._write(write, f"{merged.instrument} exposure {merged.exposure_id}")
+
+    def results(self, instrument: str, exposure_id: int, algorithm: str = ALGORITHM) -> Recorded:
+        """Return the last result of each detector of one exposure."""
+        statement = queries.documents_statement(instrument, exposure_id, algorithm)
+        found = self._read(lambda c: c.execute(statement).all())
+        return Recorded(
+            tuple(from_dict(row.document) for row in found),
+            max((row.id for row in found), default=0),
+        )
+
+    def last_values(
+        self,
+        instrument: str,
+        detector: int,
+        amp: str | None,
+        calib_type: str,
+        metric: str,
+        n: int,
+        *,
+        before: datetime | None = None,
+        physical_filter: str | None = None,
+        algorithm: str = ALGORITHM,
+    ) -> list[queries.PastValue]:
+        """Return the last ``n`` values of one number, newest first, by the exposures' own times.
+
+        Parameters
+        ----------
+        instrument, detector, calib_type, metric, algorithm
+            What is asked for.
+        amp
+            Name of the amplifier; None for a number of the whole detector.
+        n
+            At most so many.
+        before
+            Only exposures that ended before this (aware) time.
+        physical_filter
+            Only exposures through this filter.
+        """
+        statement = queries.last_values_statement(
+            instrument,
+            detector,
+            calib_type,
+            metric,
+            n,
+            level="detector" if amp is None else "amp",
+            algorithm=algorithm,
+            before=before,
+            physical_filter=physical_filter,
+        )
+        found = self._read(lambda c: c.execute(statement).all())
+        return [queries.past_value(row, amp) for row in found]
+
+    def judged_keys(
+        self,
+        instrument: str,
+        first_day: int | None = None,
+        last_day: int | None = None,
+        algorithm: str = ALGORITHM,
+    ) -> dict[Key, queries.Judged]:
+        """Return the last judgement of every exposure and detector of a range of ``day_obs``."""
+        statement = queries.judged_statement(instrument, algorithm, first_day, last_day)
+        found = self._read(lambda c: c.execute(statement).all())
+        return {
+            (row.exposure_id, row.detector): queries.Judged(row.fingerprint, Verdict(row.verdict))
+            for row in found
+        }
+
+    def unmerged(
+        self,
+        instrument: str,
+        first_day: int | None = None,
+        last_day: int | None = None,
+        algorithm: str = ALGORITHM,
+    ) -> list[int]:
+        """Return the exposures whose merged verdict is missing or older than a judgement."""
+        statement = queries.unmerged_statement(instrument, algorithm, first_day, last_day)
+        return [row.exposure_id for row in self._read(lambda c: c.execute(statement).all())]
+
+    def exposures(
+        self,
+        instrument: str,
+        first_day: int | None = None,
+        last_day: int | None = None,
+        algorithm: str = ALGORITHM,
+    ) -> list[queries.ExposureSummary]:
+        """Return the merged verdicts of a range of ``day_obs``, oldest first."""
+        statement = queries.exposures_statement(instrument, algorithm, first_day, last_day)
+        found = self._read(lambda c: c.execute(statement).all())
+        return [queries.exposure_summary(row) for row in found]
+
+    def runs(
+        self,
+        instrument: str,
+        first_day: int | None = None,
+        last_day: int | None = None,
+        algorithm: str = ALGORITHM,
+    ) -> list[queries.RunVerdict]:
+        """Return the verdict of each ``day_obs`` and type over all its exposures."""
+        statement = queries.runs_statement(instrument, algorithm, first_day, last_day)
+        return queries.run_summaries(list(self._read(lambda c: c.execute(statement).all())))
+
+    def exposures_judged_with(self, uuid: str) -> list[tuple[str, int, int]]:
+        """Return (instrument, exposure, detector) of all that was judged against a calibration."""
+        j = judgement.c
+        statement = (
+            select(j.instrument, j.exposure_id, j.detector)
+            .join(provenance, provenance.c.judgement_id == j.id)
+            .where(provenance.c.uuid == uuid)
+            .distinct()
+            .order_by(j.instrument, j.exposure_id, j.detector)
+        )
+        found = self._read(lambda c: c.execute(statement).all())
+        return [(row.instrument, row.exposure_id, row.detector) for row in found]
+
+    def _read(self, ask: Callable[[Connection], T]) -> T:
+        def attempt() -> T:
+            with reading(self._engine) as connection:
+                return ask(connection)
+
+        return self._insist(attempt)
+
+    def _write(self, write: Callable[[Connection], bool], what: str) -> bool:
+        def attempt() -> bool:
+            with writing(self._engine) as connection:
+                return write(connection)
+
+        try:
+            return self._insist(attempt)
+        except (LedgerError, TypeError, ValueError) as error:
+            cause = error.__cause__ if isinstance(error, LedgerError) else error
+            inner = cause.orig if isinstance(cause, StatementError) else cause
+            if isinstance(inner, TypeError | ValueError):
+                raise RecordError(f"{what}: cannot be kept: {inner}") from error
+            raise
+
+    def _insist(self, attempt: Callable[[], T]) -> T:
+        """Try again when only another writer was in the way."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(LockedLedgerError),
+            stop=stop_after_attempt(self._lock_attempts),
+            wait=wait_random_exponential(multiplier=0.05, max=1.0),
+            reraise=True,
+        )
+        return retrying(attempt)
+
+
+def _dialect_insert(connection: Connection, table: Table) -> Any:
+    """Return the dialect's own INSERT, which knows ON CONFLICT (the two have no common type)."""
+    make = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    return make(table)
+
+
+def _insert_once(connection: Connection, table: Table) -> Any:
+    return _dialect_insert(connection, table).on_conflict_do_nothing()
+
+
+def _insert_all(connection: Connection, table: Table, new: list[dict[str, Any]]) -> None:
+    if new:
+        statement: Insert = insert(table)
+        connection.execute(statement, new)

@@ -1,0 +1,74 @@
+"""Column types that mean the same in SQLite and in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary
+from sqlalchemy.types import TypeDecorator
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+"""A 64-bit key that numbers itself (SQLite does so only for INTEGER)."""
+
+
+def dump_json(value: Any) -> str:
+    """Write JSON without spaces, floats exactly, and never NaN or infinity.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, kept and given back in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Bring an aware time to UTC; SQLite keeps it without the offset."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"time {value.isoformat()} has no time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 (the base class's signature)
+    ) -> datetime | None:
+        """Give back an aware time in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class CompressedJson(TypeDecorator[Any]):
+    """A JSON document kept deflated: a full result shrinks about tenfold."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: Any,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> bytes | None:
+        """Write and deflate."""
+        return None if value is None else zlib.compress(dump_json(value).encode(), 1)
+
+    def process_result_value(
+        self,
+        value: bytes | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> Any:
+        """Inflate and read."""
+        return None if value is None else json.loads(zlib.decompress(value))

@@ -1,0 +1,122 @@
+"""Keeping the books of the exposures in hand: which detectors are in, and the merged verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from calwatch.butler.model import ExposureRecord
+from calwatch.ledger.store import Ledger
+from calwatch.service.job import Job
+from calwatch.service.judging import JudgeFactory
+from calwatch.service.lifecycle import Clock
+from calwatch.service.looking import ExposureInHand
+from calwatch.service.progress import Event, ExposureJudged, RunSummary
+from calwatch.verify.model import DetectorResult
+
+SHOWN_FAILURES = 5
+"""Failures named in the log line of an exposure; the ledger has them all."""
+
+
+@dataclass(slots=True)
+class _Open:
+    record: ExposureRecord
+    expected: tuple[int, ...]
+    began: float
+    waiting: set[int] = field(default_factory=set)
+    left: int = 0
+
+
+class Bookkeeper:
+    """The exposures of one round of work.
+
+    `record` and `finish` speak to the ledger and may be called in a thread; the rest belongs to
+    the event loop.
+
+    Parameters
+    ----------
+    ledger, judging, clock
+        As the daemon has them.
+    summary
+        Counts what is merged.
+    log
+        A structlog logger.
+    tell
+        Takes every event.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        judging: JudgeFactory,
+        clock: Clock,
+        summary: RunSummary,
+        log: Any,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._ledger = ledger
+        self._judging = judging
+        self._clock = clock
+        self._summary = summary
+        self._log = log
+        self._tell = tell
+        self._open: dict[tuple[str, int], _Open] = {}
+
+    def open(self, hand: ExposureInHand) -> None:
+        """Begin with an exposure."""
+        self._open[hand.record.instrument, hand.record.exposure_id] = _Open(
+            hand.record,
+            hand.expected,
+            self._clock.monotonic(),
+            {job.detector for job in hand.jobs},
+            hand.left,
+        )
+
+    def record(self, job: Job, result: DetectorResult) -> bool:
+        """Record one result."""
+        return self._ledger.record(result, job.exposure, self._clock.now())
+
+    def check_off(self, job: Job) -> bool:
+        """Note that a detector is recorded; tell whether it was the exposure's last."""
+        book = self._open[job.exposure.instrument, job.exposure.exposure_id]
+        book.waiting.discard(job.detector)
+        return not book.waiting and not book.left
+
+    def finish(self, record: ExposureRecord) -> ExposureJudged | None:
+        """Merge all detectors of an exposure and record the verdict; None if it stood already."""
+        book = self._open[record.instrument, record.exposure_id]
+        recorded = self._ledger.results(record.instrument, record.exposure_id)
+        merged = self._judging.merge(recorded.results, book.record)
+        new = self._ledger.record_exposure(
+            merged,
+            book.record,
+            self._clock.now(),
+            expected=book.expected,
+            last_judgement_id=recorded.last_judgement_id,
+        )
+        if not new:
+            return None
+        seconds = self._clock.monotonic() - book.began
+        return ExposureJudged(book.record, merged, recorded.results, seconds)
+
+    def announce(self, judged: ExposureJudged) -> None:
+        """Log the one line of an exposure, count it and tell of it."""
+        merged, record = judged.merged, judged.exposure
+        self._summary.exposures[merged.verdict] += 1
+        self._log.info(
+            "exposure judged",
+            instrument=merged.instrument,
+            exposure=merged.exposure_id,
+            type=merged.calib_type,
+            day_obs=record.day_obs,
+            seq_num=record.seq_num,
+            physical_filter=record.physical_filter,
+            verdict=merged.verdict.value,
+            reason=merged.reason,
+            counts=dict(merged.counts),
+            failures=list(merged.failures[:SHOWN_FAILURES]),
+            more_failures=max(0, len(merged.failures) - SHOWN_FAILURES),
+            seconds=round(judged.seconds, 3),
+        )
+        self._tell(judged)

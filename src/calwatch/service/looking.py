@@ -1,0 +1,132 @@
+"""Looking at the Butler and the ledger, to see what remains to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from calwatch.arrivals.reconcile import (
+    CALIB_TYPES,
+    Candidate,
+    Key,
+    age,
+    candidates,
+    first_day_obs,
+    jobs,
+)
+from calwatch.butler.model import Chain, ExposureRecord, RawDataset
+from calwatch.errors import WaitError
+from calwatch.ledger.store import Ledger
+from calwatch.service.job import Job
+from calwatch.service.judging import JudgeFactory, RepositoryLike
+from calwatch.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureInHand:
+    """One exposure of which something is to be done."""
+
+    record: ExposureRecord
+    expected: tuple[int, ...]
+    """Every detector the Butler has a raw file of."""
+    jobs: tuple[Job, ...]
+    """Detectors to judge; none if all are judged and only their merged verdict is missing."""
+    left: int = 0
+    """Detectors that are missing as well but must wait for their next attempt."""
+
+
+def look(
+    repository: RepositoryLike,
+    ledger: Ledger,
+    judging: JudgeFactory,
+    settings: Settings,
+    now: datetime,
+    *,
+    recheck_unknown: bool,
+    rejudge: bool,
+) -> list[ExposureInHand]:
+    """Return all exposures with something to do, the oldest first.
+
+    Parameters
+    ----------
+    repository, ledger, judging, settings
+        As the daemon has them.
+    now
+        Bounds the look-back window.
+    recheck_unknown, rejudge
+        As for `calwatch.arrivals.reconcile.candidates`.
+
+    Raises
+    ------
+    WaitError
+        If the Butler or the ledger is out of reach.
+    """
+    first = first_day_obs(now, settings.look_back_days)
+    found: list[ExposureInHand] = []
+    for instrument in settings.instruments:
+        exposures = repository.exposures(
+            instrument,
+            where=settings.where,
+            observation_types=CALIB_TYPES,
+            since_day_obs=first,
+        )
+        if not exposures:
+            continue
+        raws = repository.raws(instrument, [e.exposure_id for e in exposures])
+        judged = ledger.judged_keys(instrument, first)
+        worth = candidates(
+            exposures, raws, judged, recheck_unknown=recheck_unknown, rejudge=rejudge
+        )
+        chains: dict[Key, Chain] = {}
+        for candidate in worth:
+            chains.update(_chains(repository, candidate, judging, settings.collection))
+        todo = jobs(worth, chains, judged, rejudge=rejudge)
+        unmerged = set(ledger.unmerged(instrument, first))
+        found += _in_hand(exposures, raws, todo, unmerged)
+    return sorted(found, key=lambda hand: age(hand.record))
+
+
+def _chains(
+    repository: RepositoryLike,
+    candidate: Candidate,
+    judging: JudgeFactory,
+    collection: str | None,
+) -> dict[Key, Chain]:
+    """Ask for the chains of one exposure; a question that fails becomes an empty chain."""
+    exposure = candidate.exposure
+    detectors = [raw.detector for raw in candidate.raws]
+    types: Sequence[str] = ()
+    try:
+        types = judging.calib_types(exposure.instrument, candidate.calib_type)
+        answer = repository.chains(exposure, types, detectors, collection)
+    except WaitError:
+        raise
+    except Exception as error:  # one bad exposure must not stop the others
+        reason = f"the certified chain cannot be found: {error}"
+        empty = Chain(collection or "", {}, dict.fromkeys(types, reason), "")
+        return {(exposure.exposure_id, detector): empty for detector in detectors}
+    return {(exposure.exposure_id, detector): chain for detector, chain in answer.items()}
+
+
+def _in_hand(
+    exposures: Sequence[ExposureRecord],
+    raws: Sequence[RawDataset],
+    todo: Sequence[Job],
+    unmerged: set[int],
+) -> list[ExposureInHand]:
+    expected: dict[int, set[int]] = {}
+    for raw in raws:
+        expected.setdefault(raw.exposure_id, set()).add(raw.detector)
+    mine: dict[int, list[Job]] = {}
+    for job in todo:
+        mine.setdefault(job.exposure.exposure_id, []).append(job)
+    return [
+        ExposureInHand(
+            record,
+            tuple(sorted(expected.get(record.exposure_id, ()))),
+            tuple(mine.get(record.exposure_id, ())),
+        )
+        for record in exposures
+        if record.exposure_id in mine or record.exposure_id in unmerged
+    ]

@@ -1,0 +1,87 @@
+"""What the daemon tells while it works, and what it says at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from calwatch.butler.model import ExposureRecord
+from calwatch.service.job import Job
+from calwatch.verify.model import DetectorResult, ExposureResult, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The Butler was compared with the ledger."""
+
+    exposures: int
+    """Exposures with something to do."""
+    jobs: int
+    """Detectors to judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """One detector of one exposure was judged and recorded."""
+
+    job: Job
+    result: DetectorResult
+    seconds: float
+    """In the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDelayed:
+    """One detector could not be judged now and will be tried again."""
+
+    job: Job
+    reason: str
+    seconds: float
+    """Until the next attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureJudged:
+    """The last expected detector of an exposure is in, and its merged verdict recorded."""
+
+    exposure: ExposureRecord
+    merged: ExposureResult
+    results: tuple[DetectorResult, ...]
+    seconds: float
+    """Since its first detector was begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The Butler or the ledger is out of reach; nothing is lost meanwhile."""
+
+    reason: str
+    seconds: float
+    """Until the next attempt."""
+
+
+Event: TypeAlias = Looked | JobDone | JobDelayed | ExposureJudged | Waiting
+Listener: TypeAlias = Callable[[Event], None]
+
+
+def _no_verdicts() -> dict[Verdict, int]:
+    return dict.fromkeys(Verdict, 0)
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """What one run of the daemon did."""
+
+    exposures: dict[Verdict, int] = field(default_factory=_no_verdicts)
+    """Exposures merged, by verdict."""
+    detectors: dict[Verdict, int] = field(default_factory=_no_verdicts)
+    """Detectors judged, by verdict."""
+    delayed: int = 0
+    """Attempts that were put off."""
+    abandoned: int = 0
+    """Detectors handed out and not finished when told to stop; the next start does them."""
+    worker_deaths: int = 0
+    stopped: bool = False
+    """Ended by a signal, rather than by having nothing left to do."""
+    seconds: float = 0.0
