@@ -104,8 +104,8 @@ class Repository:
             records = self._butler.query_dimension_records("instrument", limit=None, explain=False)
             return tuple(sorted(str(record.name) for record in records))
 
-    def detectors(self, instrument: str) -> tuple[int, ...]:
-        """Return the numbers of an instrument's detectors.
+    def detectors(self, instrument: str) -> dict[int, str]:
+        """Return an instrument's detectors: number to full name, by number.
 
         Raises
         ------
@@ -117,7 +117,8 @@ class Repository:
             records = self._butler.query_dimension_records(
                 "detector", instrument=instrument, limit=None, explain=False
             )
-            return tuple(sorted(int(record.id) for record in records))
+            names = {int(record.id): str(record.full_name) for record in records}
+            return dict(sorted(names.items()))
 
     def exposures(
         self,
