@@ -103,11 +103,12 @@ def _amplifier_hdus(
     hdus: list[Hdu], camera: Camera, detector: Detector, source: str
 ) -> dict[str, Hdu]:
     """Return the HDU of each name used by the detector's amplifiers, checked."""
-    wanted = dict.fromkeys(amp.hdu for amp in detector.amplifiers)
+    wanted = {amp.hdu.upper(): amp.hdu for amp in detector.amplifiers}
     chosen: dict[str, Hdu] = {}
     unnamed = 0
     for hdu in hdus:
-        name = next((key for key in (hdu.extname, str(hdu.index)) if key in wanted), None)
+        keys = (hdu.extname.upper(), str(hdu.index))
+        name = next((wanted[key] for key in keys if key in wanted), None)
         if name is not None:
             if name in chosen:
                 raise RawError(f"{source}: HDU {name} stands twice")
@@ -116,7 +117,7 @@ def _amplifier_hdus(
             raise RawError(f"{source}: {hdu.label} does not belong in a {detector.kind} raw file")
         elif hdu.index > 0 and not hdu.extname:
             unnamed += 1
-    missing = [name for name in wanted if name not in chosen]
+    missing = [name for name in wanted.values() if name not in chosen]
     if missing:
         be = "is" if len(missing) == 1 else "are"
         raise RawError(f"{source}: HDU {', '.join(missing)} {be} missing")
