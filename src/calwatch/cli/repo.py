@@ -44,7 +44,9 @@ class _RepoGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = {name: command.get_short_help_str(65) for name, command in self.commands.items()}
+        rows = {
+            name: self.commands[name].get_short_help_str(65) for name in super().list_commands(ctx)
+        }
         with formatter.section("Commands"):
             formatter.write_dl(sorted({**rows, "combine": _COMBINE_HELP}.items()))
 
