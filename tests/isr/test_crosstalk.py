@@ -53,7 +53,7 @@ def test_block_size_does_not_matter(monkeypatch):
 
 
 def test_one_source_one_target(detector):
-    """A bright pixel of amplifier 0 shows in amplifier 2 only, where it is read at the same time."""
+    """A bright pixel of amplifier 0 shows in amplifier 2 only, where it is read just then."""
     c = np.zeros((4, 4))
     c[0, 2] = 0.001
     stack = np.zeros((4, 76, 49), np.float32)
