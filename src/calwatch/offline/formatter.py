@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lsst.daf.butler import FormatterV2
 
 
 class FileFormatter(FormatterV2):
-    """Tell the datastore that a dataset is one file, to be read by its URI.
+    """Record a dataset as one FITS file, to be found by its URI.
 
-    The file's own layout says what it is. ``Butler.get`` gives the path of a local copy, because
-    the in-memory types of the storage classes belong to the LSST stack.
+    It has no reader: the in-memory types of the storage classes belong to the LSST stack, and
+    calwatch reads files by itself. Opening the repository and asking for URIs do not need it.
     """
 
     default_extension = ".fits"
-    can_read_from_local_file = True
-
-    def read_from_local_file(
-        self,
-        path: str,
-        component: str | None = None,  # noqa: ARG002
-        expected_size: int = -1,  # noqa: ARG002
-    ) -> Any:
-        """Return the path itself."""
-        return path
