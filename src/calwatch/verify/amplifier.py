@@ -15,6 +15,7 @@ from calwatch.isr.model import IsrResult
 from calwatch.verify.inputs import RawCheck
 from calwatch.verify.metrics import DISTRIBUTION_LEVELS, distribution_name
 from calwatch.verify.statistics import (
+    OVERSCAN_EDGE,
     amp_statistics,
     good_pixels,
     mean_error,
@@ -105,9 +106,12 @@ def _overscan_metrics(view: AmpView) -> Metrics:
     frame, i = view.frame, view.index
     overscan, ptc = frame.isr.statistics.overscan, frame.calibrations.ptc
     noise = float(overscan.serial_residual_stdev[i]) if overscan else math.nan
+    pixels = max(view.amp.serial_overscan.width - OVERSCAN_EDGE, 0) * view.amp.hdu_box.height
+    read_noise = noise * float(frame.isr.gain[i])
     return {
         "READ_NOISE_ADU": noise,
-        "READ_NOISE": noise * float(frame.isr.gain[i]),
+        "READ_NOISE": read_noise,
+        "READ_NOISE_ERROR": read_noise / math.sqrt(2 * pixels) if pixels else math.nan,
         "OVERSCAN_LEVEL": float(overscan.serial_median[i]) if overscan else math.nan,
         "PTC_OVERSCAN_MEDIAN": float(ptc.overscan_median[i]) if ptc else math.nan,
     }
@@ -131,11 +135,15 @@ def _of_type(calibrations: CalibrationSet, calib_type: str) -> ImageCalibration 
     return images.get(calib_type)
 
 
-def error_of_mean(view: AmpView, noise: float, read_noise: float) -> float:
-    """Return MEAN_ERROR: that of the frame, and of the certified bias and dark beside it."""
+def error_of_mean(view: AmpView, stdev: float, read_noise: float) -> float:
+    """Return MEAN_ERROR: that of the frame, and of the certified bias and dark beside it.
+
+    MEAN is not clipped, so its error is taken from the plain deviation: a few bright pixels of a
+    cosmic ray then widen the range by more than they move the mean.
+    """
     overscan = view.frame.isr.statistics.overscan
     parallel = bool(overscan and overscan.parallel_applied[view.index])
-    error = mean_error(noise, int(view.good.sum()), read_noise, view.amp, parallel)
+    error = mean_error(stdev, int(view.good.sum()), read_noise, view.amp, parallel)
     calibrations = view.frame.calibrations
     inputs = [input_count(calibrations.bias)]
     if view.frame.calib_type != "bias":

@@ -26,7 +26,7 @@ def measure(frame: Frame) -> Measured:
     for view in views(frame):
         numbers = common_metrics(view)
         numbers.update(cosmic_ray_metrics(view, clean))
-        numbers["MEAN_ERROR"] = error_of_mean(view, numbers["NOISE"], numbers["NOISE"])
+        numbers["MEAN_ERROR"] = error_of_mean(view, numbers["STDEV"], numbers["NOISE"])
         numbers["EXPECTED_NOISE"] = math.hypot(numbers["PTC_NOISE"], certified_bias_noise(view))
         numbers["AMP_CORNER"] = corner_mean(frame.isr.image, view.good, view.amp.bbox)
         numbers.update(_bias_shift_metrics(view))

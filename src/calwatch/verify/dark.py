@@ -24,7 +24,7 @@ def measure(frame: Frame) -> Measured:
     for view in views(frame):
         numbers = common_metrics(view)
         numbers.update(cosmic_ray_metrics(view, clean))
-        numbers["MEAN_ERROR"] = error_of_mean(view, numbers["NOISE"], numbers["NOISE"])
+        numbers["MEAN_ERROR"] = error_of_mean(view, numbers["STDEV"], numbers["NOISE"])
         dark = _certified_signal(view)
         numbers["EXPECTED_NOISE"] = _expected_noise(view, numbers["PTC_NOISE"], dark)
         if frame.dark_time > 0:

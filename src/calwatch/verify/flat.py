@@ -25,7 +25,7 @@ def measure(frame: Frame) -> Measured:
     amps: dict[str, Metrics] = {}
     for view in views(frame):
         numbers = common_metrics(view)
-        numbers["MEAN_ERROR"] = error_of_mean(view, numbers["NOISE"], numbers["PTC_NOISE"])
+        numbers["MEAN_ERROR"] = error_of_mean(view, numbers["STDEV"], numbers["PTC_NOISE"])
         numbers["EXPECTED_NOISE"] = _expected_noise(view, numbers)
         amps[view.amp.name] = numbers
     means = judgeable(frame, list(amps.values()))

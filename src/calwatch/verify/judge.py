@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from calwatch.camera.model import Detector
+from calwatch.isr.switches import CALIBRATION_OF_STEP
 from calwatch.verify import bias, dark, flat
 from calwatch.verify.amplifier import Frame, Measured, Metrics
 from calwatch.verify.evaluate import evaluate, unknown_test
@@ -23,7 +24,7 @@ from calwatch.verify.model import (
     worst,
 )
 from calwatch.verify.reasons import detector_reason, missing_reason
-from calwatch.verify.sequencer import mismatches
+from calwatch.verify.sequencer import compared, mismatches
 
 MEASURES: Mapping[str, Callable[[Frame], Measured]] = {
     "bias": bias.measure,
@@ -31,18 +32,6 @@ MEASURES: Mapping[str, Callable[[Frame], Measured]] = {
     "flat": flat.measure,
 }
 """The measurement of each calibration type."""
-
-STEP_NEEDS = {
-    "gain": "ptc",
-    "crosstalk": "crosstalk",
-    "linearity": "linearizer",
-    "cti": "cti",
-    "bias": "bias",
-    "dark": "dark",
-    "defects": "defects",
-    "flat": "flat",
-}
-"""The calibration that each step of the ISR needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +74,13 @@ def judge_detector(exposure: Exposure, frame: Frame, limits: Limits) -> Detector
     warnings += [
         f"{kind} not applied: {why}"
         for kind, why in frame.isr.not_applied.items()
-        if STEP_NEEDS.get(kind) not in missing
+        if CALIBRATION_OF_STEP.get(kind) not in missing
     ]
-    differences = mismatches(exposure.sequencer, _headers(frame))
-    measured.detector["SEQUENCER_MISMATCHES"] = len(differences)
+    headers = _headers(frame)
+    differences = mismatches(exposure.sequencer, headers)
+    measured.detector["SEQUENCER_MISMATCHES"] = (
+        len(differences) if compared(exposure.sequencer, headers) else math.nan
+    )
     judge = _Judge(exposure, frame.detector, limits, missing_reason(fatal), warnings)
     amps = {
         name: judge.amp(name, numbers, _amp_fault(frame, i, numbers), missing)
@@ -189,6 +181,9 @@ class _Judge:
         tests = {}
         for test in self._active("detector", ""):
             if test.spec.metric == "SEQUENCER_MISMATCHES":
+                if numbers["SEQUENCER_MISMATCHES"] is None:
+                    self.warnings.append(f"{test.spec.name} not tested: no keyword to compare")
+                    continue
                 tests[test.spec.name] = _sequencer_result(test, numbers, differences)
                 continue
             result = self._judged(test, numbers, "", "")
@@ -220,21 +215,17 @@ def _sequencer_result(
     test: ActiveTest, numbers: dict[str, float | None], differences: tuple[str, ...]
 ) -> TestResult:
     """Judge the sequencer, naming what differs. It needs no pixels and no PTC."""
-    result = evaluate(test, numbers, "")
-    if result is None or not differences:
-        return result or unknown_test(test, "")
-    reason = f"{test.spec.name}: {'; '.join(differences)}"
-    return TestResult(
-        result.name, result.verdict, result.value, result.limit, result.unit, result.section,
-        result.severity, result.counts, reason,
-    )  # fmt: skip
+    result = evaluate(test, numbers, "") or unknown_test(test, "")
+    if not differences:
+        return result
+    return replace(result, reason=f"{test.spec.name}: {'; '.join(differences)}")
 
 
 def _missing(exposure: Exposure, frame: Frame) -> dict[str, str]:
     """Return the needed calibrations that were not there or could not be applied."""
     missing = {t: why for t, why in exposure.missing.items() if t not in exposure.optional}
     for step, why in frame.isr.not_applied.items():
-        needed = STEP_NEEDS.get(step)
+        needed = CALIBRATION_OF_STEP.get(step)
         if (
             needed
             and needed not in exposure.optional
@@ -265,7 +256,7 @@ def _amp_fault(frame: Frame, index: int, metrics: Metrics) -> str:
 
 def _headers(frame: Frame) -> dict[str, Mapping[str, Any]]:
     """Return the headers of the certified calibrations that were there."""
-    held = {t: getattr(frame.calibrations, t) for t in dict.fromkeys(STEP_NEEDS.values())}
+    held = {t: getattr(frame.calibrations, t) for t in dict.fromkeys(CALIBRATION_OF_STEP.values())}
     return {t: calibration.metadata for t, calibration in held.items() if calibration is not None}
 
 

@@ -91,6 +91,13 @@ _METRICS = (
         "Clipped deviation (3σ, 3 passes) of the serial overscan after its correction.",
     ),
     _amp("READ_NOISE", "e-", _ALL, "the overscan noise", "READ_NOISE_ADU times the gain."),
+    _amp(
+        "READ_NOISE_ERROR",
+        "e-",
+        _ALL,
+        "the error of the overscan noise",
+        "READ_NOISE / sqrt(2·n), n the number of overscan pixels.",
+    ),
     _amp("OVERSCAN_LEVEL", "adu", _ALL, "the overscan level", "Median of the serial overscan."),
     _amp("GAIN", "e-/adu", _ALL, "the certified gain", "Gain of the certified PTC."),
     _amp("PTC_NOISE", "e-", _ALL, "the certified", "Read noise of the certified PTC."),

@@ -13,7 +13,7 @@ TOLERANCE = 1e-3
 def mismatches(
     raw: Mapping[str, Any], calibrations: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, ...]:
-    """Return one sentence for each keyword in which raw and a calibration differ.
+    """Return one sentence for each keyword in which raw and calibrations differ.
 
     A keyword that either side lacks is skipped (ip_isr ``isrFunctions.py``).
 
@@ -24,14 +24,19 @@ def mismatches(
     calibrations
         For each calibration type used, its header.
     """
-    found = []
+    found: list[str] = []
     for keyword, value in raw.items():
         if _is_absent(value):
             continue
+        others: dict[Any, list[str]] = {}
         for calib_type, header in calibrations.items():
             other = header.get(keyword)
             if not _is_absent(other) and not _same(value, other):
-                found.append(f"{keyword} is {value} in the raw and {other} in the {calib_type}")
+                others.setdefault(other, []).append(calib_type)
+        found += [
+            f"{keyword} is {value} in the raw and {other} in the certified {', '.join(types)}"
+            for other, types in others.items()
+        ]
     return tuple(found)
 
 

@@ -102,7 +102,7 @@ def corner_mean(image: FloatArray, good: BoolArray, box: Box) -> float:
 
 
 def mean_error(
-    noise: float, n_good: int, read_noise: float, amp: Amplifier, parallel_applied: bool
+    stdev: float, n_good: int, read_noise: float, amp: Amplifier, parallel_applied: bool
 ) -> float:
     """Return the statistical error of an amplifier's MEAN, e-.
 
@@ -111,12 +111,12 @@ def mean_error(
     rows are independent, and so are the columns, except that all columns use the same n_p rows,
     whose own levels are known only from n_s pixels each: that last term is the largest.
 
-        σ²/N + π/2·RN²·(1/(n_s·n_y) + 1/(n_p·n_x) + 1/(n_s·n_p))
+        STDEV²/N + π/2·RN²·(1/(n_s·n_y) + 1/(n_p·n_x) + 1/(n_s·n_p))
 
     Parameters
     ----------
-    noise
-        e-, of one good pixel.
+    stdev
+        e-, plain deviation of the good pixels.
     n_good
         Good pixels.
     read_noise
@@ -137,4 +137,4 @@ def mean_error(
         level += 1 / (n_parallel * amp.data.width)
     if n_serial and n_parallel:
         level += 1 / (n_serial * n_parallel)
-    return math.sqrt(noise * noise / n_good + math.pi / 2 * read_noise * read_noise * level)
+    return math.sqrt(stdev * stdev / n_good + math.pi / 2 * read_noise * read_noise * level)
