@@ -52,7 +52,7 @@ KINDS: Mapping[str, FaultKind] = {
         "gain (e-/ADU) times `factor`", {"factor": 1.06}, tests=("RELATIVE_LEVEL", "NOISE")
     ),
     "bias_jump": FaultKind(
-        "bias level moves by `adu` over the whole frame", {"adu": 50.0}, tests=("OVERSCAN_LEVEL",)
+        "bias level moves by `adu` over the whole frame", {"adu": 80.0}, tests=("OVERSCAN_LEVEL",)
     ),
     "bias_shift": FaultKind(
         "rows `r0` to `r1` (exclusive) move by `adu`, overscan included",
