@@ -211,8 +211,9 @@ class _Decoder:
                 self._fits = self._open()
             image: AnyArray = self._fits[hdu.index].read()
         except (OSError, ValueError, RuntimeError, SystemError) as error:
-            cause = " ".join(str(error).split())
-            raise RawError(f"{self._source}: {hdu.label} cannot be decoded ({cause})") from error
+            raise RawError(
+                f"{self._source}: {hdu.label} cannot be decoded ({_cause(error)})"
+            ) from error
         return _as_int32(image, hdu, self._source)
 
     def _open(self) -> Any:
@@ -223,6 +224,13 @@ class _Decoder:
             self._descriptor = os.open(self._path, os.O_RDONLY)
             name = f"/dev/fd/{self._descriptor}"
         return fitsio.FITS(name)
+
+
+def _cause(error: Exception) -> str:
+    """Return the telling line of CFITSIO's stack of messages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "compress" in line]
+    return (telling or lines or [type(error).__name__])[0]
 
 
 def _uncompressed(data: bytes, hdu: Hdu, source: str) -> AnyArray:

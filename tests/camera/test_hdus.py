@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calwatch.camera.hdus import datasum_agrees, parse_cards, walk
+from calwatch.errors import RawError
+
+
+def _card(text: str) -> bytes:
+    return text.ljust(80).encode("ascii")
+
+
+@pytest.mark.parametrize(
+    ("card", "key", "value"),
+    [
+        ("EXPTIME =                 27.0 / Exposure time", "EXPTIME", 27.0),
+        ("SEQNUM  =                   65", "SEQNUM", 65),
+        ("HVBIAS_I= -2.3338630000000D-11 / a current", "HVBIAS_I", -2.333863e-11),
+        ("SIMPLE  =                    T", "SIMPLE", True),
+        ("OBSID   = 'AT_C_20180920_000065' / name", "OBSID", "AT_C_20180920_000065"),
+        ("OBJECT  = 'Barnard''s star / two'", "OBJECT", "Barnard's star / two"),
+        ("FILTPOS =                      / undefined", "FILTPOS", None),
+        ("OBSANNOT= ''", "OBSANNOT", ""),
+        ("HIERARCH SIMULATE ATDOME = 0 / really", "SIMULATE ATDOME", 0),
+        ("STRANGE = 12:30 / not a FITS value", "STRANGE", "12:30"),
+    ],
+)
+def test_cards(card: str, key: str, value: object) -> None:
+    assert parse_cards(_card(card)) == {key: value}
+
+
+def test_unquoted_nan_is_a_number() -> None:
+    assert math.isnan(parse_cards(_card("EXPTIME =                  NaN"))["EXPTIME"])
+
+
+def test_long_strings_and_commentary_and_doubled_keywords() -> None:
+    block = b"".join(
+        map(
+            _card,
+            [
+                "COMMENT = 'not a value'",
+                "PROGRAM = 'a long &'",
+                "CONTINUE  'string'",
+                "CONTINUE  'of nothing'",
+                "SEQNUM  = 1",
+                "SEQNUM  = 2",
+            ],
+        )
+    )
+    assert parse_cards(block) == {"PROGRAM": "a long string", "SEQNUM": 1}
+
+
+@given(st.binary(max_size=400))
+def test_no_header_raises(block: bytes) -> None:
+    parse_cards(block)
+
+
+@given(
+    value=st.one_of(
+        st.integers(-(10**15), 10**15),
+        st.booleans(),
+        st.floats(-1e30, 1e30).map(lambda x: float(f"{x:.6g}")),
+        st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60),
+    )
+)
+def test_cards_written_by_astropy_are_read_back(value: object) -> None:
+    header = fits.Header([("KEY", value)])
+    assert parse_cards(header.tostring(endcard=False, padding=False).encode())["KEY"] == value
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), max_size=40))
+def test_datasum_agrees_with_astropy(words: list[int]) -> None:
+    hdu = fits.ImageHDU(np.array(words, np.uint32).view(np.int32).reshape(1, -1))
+    if not words:
+        hdu = fits.ImageHDU()
+    hdu.add_datasum()
+    primary = fits.PrimaryHDU().header.tostring().encode()
+    data = primary + hdu.header.tostring().encode()
+    body = (
+        np.array(words, ">u4").tobytes() if hdu.data is None else hdu.data.astype(">i4").tobytes()
+    )
+    data += body + b"\0" * (-len(body) % 2880)
+    found = walk(data, "a.fits")
+    assert [datasum_agrees(data, h) for h in found] == [None, True]
+    if body:
+        start = found[1].data_start
+        spoilt = data[:start] + bytes([data[start] ^ 1]) + data[start + 1 :]
+        assert datasum_agrees(spoilt, found[1]) is False
+
+
+def test_nonsense_datasum_counts_as_none() -> None:
+    hdu = fits.PrimaryHDU()
+    hdu.header["DATASUM"] = "many"
+    data = hdu.header.tostring().encode()
+    assert datasum_agrees(data, walk(data, "a.fits")[0]) is None
+
+
+def test_padding_after_the_last_hdu_is_fine_but_not_other_bytes() -> None:
+    data = fits.PrimaryHDU().header.tostring().encode()
+    assert len(walk(data + b"\0" * 2880, "a.fits")) == 1
+    with pytest.raises(RawError, match="what follows HDU 0 is not an HDU"):
+        walk(data + b"x" * 2880, "a.fits")
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("NAXIS", -1), ("NAXIS", "two"), ("BITPIX", 12)])
+def test_nonsense_sizes(keyword: str, value: object) -> None:
+    text = fits.PrimaryHDU().header.tostring()
+    at = text.index(keyword)
+    data = (text[:at] + f"{keyword:8}= {value!r:>20}".ljust(80) + text[at + 80 :]).encode()
+    with pytest.raises(RawError, match=r"a\.fits: HDU 0 has no valid BITPIX and NAXIS"):
+        walk(data, "a.fits")
