@@ -35,23 +35,24 @@ def check_detector(metadata: Mapping[str, Any], detector: Detector, path: Path) 
 
     The number (``DETECTOR``), the full name (``DET_NAME``, ``DETNAME``), the raft and slot
     (``RAFTNAME``, ``SLOTNAME``) and the serial number (``DET_SER``, ``DETSER``) are compared where
-    both sides give one (ip_isr ``calibType.py``; afw ``ExposureInfo``).
+    both sides give one; the serial numbers of CCDs that held this place before are fine too
+    (ip_isr ``calibType.py``; afw ``ExposureInfo``).
 
     Raises
     ------
     CalibrationError
         If a keyword contradicts the detector.
     """
-    wanted: list[tuple[tuple[str, ...], str]] = [
-        (_NAME_KEYS, detector.name),
-        (("RAFTNAME",), detector.raft),
-        (("SLOTNAME",), detector.slot),
-        (_SERIAL_KEYS, detector.serial),
+    wanted: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
+        (_NAME_KEYS, (detector.name,)),
+        (("RAFTNAME",), (detector.raft,)),
+        (("SLOTNAME",), (detector.slot,)),
+        (_SERIAL_KEYS, (detector.serial, *detector.former_serials) if detector.serial else ()),
     ]
     for keys, expected in wanted:
         for key in keys:
             found = text(metadata.get(key))
-            if found and expected and found.lower() != expected.lower():
+            if found and any(expected) and found.lower() not in map(str.lower, expected):
                 raise _wrong_detector(path, key, found, detector)
     for key in _NUMBER_KEYS:
         found_number = number(text(metadata.get(key)))

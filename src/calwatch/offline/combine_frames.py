@@ -1,0 +1,285 @@
+"""Correcting single raw frames for a combination, in this process or in workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from scipy import ndimage
+
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray
+from calwatch.butler.files import local_copy
+from calwatch.calibrations.masks import Mask
+from calwatch.calibrations.model import CalibrationSet
+from calwatch.calibrations.read import read_calibration
+from calwatch.camera.header import HeaderFacts, detector_exposure_id, translate
+from calwatch.camera.model import Camera, Detector
+from calwatch.camera.raw import read_raw
+from calwatch.errors import StopError
+from calwatch.isr.chain import run_isr
+from calwatch.isr.clipped import clipped_statistics
+from calwatch.isr.cosmic_rays import replace_cosmic_rays
+from calwatch.isr.model import IsrInput, IsrResult, IsrSwitches
+from calwatch.isr.switches import switches_for
+from calwatch.offline.combine_ptc import PairPoint, difference_noise, pair_point
+
+BAD_PIXEL, COSMIC_RAY = 1, 2
+"""Bits of the stored frame masks."""
+CR_GROW = 2
+"""Pixels by which cosmic rays in darks are grown (cp_pipe ``cpDark.py``)."""
+EDGE = 20
+"""Pixels left out around each amplifier in pairs (cp_pipe ``numEdgeSuspect``), if it is large."""
+
+_UNUSABLE = int(Mask.BAD | Mask.NO_DATA | Mask.SAT | Mask.UNMASKEDNAN)
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSetup:
+    """What all frames of one detector have in common. Plain data: it crosses a process border."""
+
+    camera: Camera
+    detector: Detector
+    calib_type: str
+    calibrations: tuple[tuple[str, str], ...]
+    """(type, URI) of what is used to correct the frames."""
+    in_electrons: bool
+    """Whether gains are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTask:
+    """One frame to correct and store at its place in the stack on disk."""
+
+    setup: FrameSetup
+    uri: str
+    index: int
+    pixels: str
+    masks: str
+    """Paths of the arrays, made by `make_store`; empty if only numbers are wanted."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """What is kept of one corrected frame."""
+
+    facts: HeaderFacts
+    header: Mapping[str, Any]
+    units: str
+    """``electron`` or ``adu``."""
+    level: float
+    """Clipped mean of the detector's good pixels, in ``units``."""
+    amp_levels: DoubleArray
+    overscan: DoubleArray
+    """Median of the serial overscan of each amplifier, ADU."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairTask:
+    """Two frames to compare: flats of equal exposure, or two biases."""
+
+    setup: FrameSetup
+    uris: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """What two frames say together, one entry per amplifier."""
+
+    facts: tuple[HeaderFacts, HeaderFacts]
+    header: Mapping[str, Any]
+    points: tuple[PairPoint, ...]
+    noise: DoubleArray
+    """ADU: from the difference, meaningful for biases."""
+    overscan: DoubleArray
+    """ADU."""
+
+
+def make_store(directory: Path, n_frames: int, detector: Detector) -> tuple[str, str]:
+    """Make the arrays on disk that hold a stack of frames and of masks; return their paths."""
+    shape = (n_frames, *detector.shape)
+    names = directory / "pixels.npy", directory / "masks.npy"
+    for name, kind in zip(names, (np.float32, np.uint8), strict=True):
+        np.lib.format.open_memmap(name, mode="w+", dtype=kind, shape=shape).flush()
+    return str(names[0]), str(names[1])
+
+
+def run_tasks(
+    work: Callable[[Task], Result], tasks: Sequence[Task], processes: int
+) -> Iterator[Result]:
+    """Yield the result of each task in order, working in so many processes."""
+    if processes <= 1 or len(tasks) <= 1:
+        yield from map(work, tasks)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(work, tasks)
+
+
+def store_frame(task: FrameTask) -> Frame:
+    """Correct one frame, put it in its place on disk, and return its numbers."""
+    setup = task.setup
+    facts, header, result = _correct(setup, task.uri)
+    image = result.image
+    bad = _unusable(result)
+    units = "electron" if "gain" in result.applied else "adu"
+    if task.pixels:
+        flags = np.where(bad, np.uint8(BAD_PIXEL), np.uint8(0))
+        if setup.calib_type == "dark":
+            if "variance" in result.applied:
+                flags[_cosmic_rays(result, _seed(facts, setup.detector))] |= COSMIC_RAY
+            image = image / np.float32(_positive_time(facts, task.uri))
+        np.lib.format.open_memmap(task.pixels, mode="r+")[task.index] = image
+        np.lib.format.open_memmap(task.masks, mode="r+")[task.index] = flags
+    good = ~bad
+    amp_levels = np.array(
+        [
+            clipped_statistics(image[box][good[box]], 5.0, 3).mean if good[box].any() else np.nan
+            for box in (amp.bbox.slices for amp in setup.detector.amplifiers)
+        ]
+    )
+    areas = np.array([amp.bbox.area for amp in setup.detector.amplifiers], float)
+    finite = np.isfinite(amp_levels)
+    level = float(np.average(amp_levels[finite], weights=areas[finite])) if finite.any() else np.nan
+    return Frame(facts, header, units, level, amp_levels, _overscan(result, setup.detector))
+
+
+def measure_pair(task: PairTask) -> Pair:
+    """Correct two frames and measure means and the variance of their difference."""
+    detector = task.setup.detector
+    facts_1, header, first = _correct(task.setup, task.uris[0])
+    facts_2, _, second = _correct(task.setup, task.uris[1])
+    bad = _unusable(first) | _unusable(second)
+    points, noise = [], []
+    for amp in detector.amplifiers:
+        edge = min(EDGE, amp.bbox.width // 10, amp.bbox.height // 10)
+        rows, columns = amp.bbox.slices
+        box = (
+            slice(rows.start + edge, rows.stop - edge),
+            slice(columns.start + edge, columns.stop - edge),
+        )
+        good = ~bad[box]
+        pixels = first.image[box][good], second.image[box][good]
+        points.append(pair_point(*pixels))
+        noise.append(difference_noise(*pixels))
+    overscan = np.mean([_overscan(first, detector), _overscan(second, detector)], axis=0)
+    return Pair((facts_1, facts_2), header, tuple(points), np.array(noise), overscan)
+
+
+def combination_switches(camera: Camera, calib_type: str, *, in_electrons: bool) -> IsrSwitches:
+    """Return the ISR steps of a combination (cp_pipe ``_ingredients/cp*LSST.yaml``).
+
+    Bias: overscan, gains, crosstalk, linearity; dark: bias as well; flat: bias and dark as well.
+    PTC: everything in ADU, linearised; linearizer: everything in ADU.
+    """
+    return replace(
+        switches_for(camera, "bias"),
+        gain=in_electrons,
+        linearity=calib_type != "linearizer",
+        cti=False,
+        bias=calib_type in ("dark", "flat"),
+        dark=calib_type == "flat",
+        defects=False,
+        flat=False,
+        interpolation=False,
+        bias_shifts=False,
+        amp_correlations=False,
+        projections=False,
+    )
+
+
+@lru_cache(maxsize=1)
+def _calibrations(detector: Detector, files: tuple[tuple[str, str], ...]) -> CalibrationSet:
+    found: dict[str, Any] = {}
+    for calib_type, uri in files:
+        with local_copy(uri) as path:
+            found[calib_type] = read_calibration(calib_type, path, detector)
+    return CalibrationSet(**found)
+
+
+def forget_calibrations() -> None:
+    """Let go of the calibrations of the detector worked on last in this process."""
+    _calibrations.cache_clear()
+
+
+def _correct(setup: FrameSetup, uri: str) -> tuple[HeaderFacts, dict[str, Any], IsrResult]:
+    with local_copy(uri) as path:
+        frame = read_raw(path, setup.camera, setup.detector)
+    facts = translate(frame.header, setup.camera)
+    result = run_isr(
+        IsrInput(
+            detector=setup.detector,
+            raw=frame.pixels,
+            calibrations=_calibrations(setup.detector, setup.calibrations),
+            switches=combination_switches(
+                setup.camera, setup.calib_type, in_electrons=setup.in_electrons
+            ),
+            dither_seed=_seed(facts, setup.detector),
+            dark_time=facts.dark_time,
+        )
+    )
+    for step in ("bias", "dark"):
+        if step in result.not_applied and dict(setup.calibrations).get(step):
+            raise StopError(f"{uri}: the {step} cannot be used: {result.not_applied[step]}")
+    return facts, frame.header, result
+
+
+def _unusable(result: IsrResult) -> BoolArray:
+    return np.asarray((result.mask & _UNUSABLE != 0) | ~np.isfinite(result.image))
+
+
+def _cosmic_rays(result: IsrResult, seed: int) -> BoolArray:
+    _, mask = replace_cosmic_rays(result.image, result.mask, result.variance, seed)
+    hit = (mask & int(Mask.CR)) != 0
+    square = np.ones((3, 3), bool)
+    return (
+        np.asarray(ndimage.binary_dilation(hit, square, iterations=CR_GROW)) if hit.any() else hit
+    )
+
+
+def _overscan(result: IsrResult, detector: Detector) -> DoubleArray:
+    overscan = result.statistics.overscan
+    if overscan is None:
+        return np.full(len(detector.amplifiers), np.nan)
+    return overscan.serial_median
+
+
+def _positive_time(facts: HeaderFacts, uri: str) -> float:
+    if not facts.dark_time > 0:
+        raise StopError(f"{uri}: dark time is {facts.dark_time} s, a dark needs a positive time")
+    return facts.dark_time
+
+
+def _seed(facts: HeaderFacts, detector: Detector) -> int:
+    if facts.day_obs is None or facts.seq_num is None:
+        return 12345
+    packed = detector_exposure_id(
+        facts.day_obs, facts.seq_num, facts.controller or "O", detector.number
+    )
+    return packed & 0xFFFFFFFF
+
+
+def read_bands(
+    pixels: str, masks: str, scale: DoubleArray, rows: int
+) -> Iterator[tuple[slice, FloatArray]]:
+    """Yield bands of rows of the stack, each frame divided by its scale, NaN where not to be used.
+
+    A pixel marked as a cosmic ray in more than half of the frames is a hot pixel and is kept.
+    """
+    stack = np.load(pixels, mmap_mode="r")
+    flags = np.load(masks, mmap_mode="r")
+    for first in range(0, stack.shape[1], rows):
+        band = slice(first, min(first + rows, stack.shape[1]))
+        values = stack[:, band] / scale.astype(np.float32)[:, None, None]
+        marks = flags[:, band]
+        hit = marks & COSMIC_RAY != 0
+        hit &= hit.sum(axis=0) <= len(stack) / 2
+        values[hit | (marks & BAD_PIXEL != 0)] = np.nan
+        yield band, values
