@@ -265,7 +265,9 @@ def _count(value: Any) -> int | None:
 
 
 def _day(value: Any) -> int | None:
-    text = str(value).replace("-", "")[:8]
+    text = str(value).partition("T")[0].replace("-", "")
+    if not re.fullmatch(r"[0-9]{8}", text):
+        return None
     try:
         datetime.strptime(text, "%Y%m%d")
     except ValueError:
