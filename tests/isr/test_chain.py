@@ -167,6 +167,19 @@ def test_the_same_input_gives_the_same_bits(detector, chain, truth):
         assert np.array_equal(a, b, equal_nan=True)
 
 
+def test_what_is_given_is_not_written_to(detector, chain, truth):
+    raw = forward(truth, detector, chain)
+    given = [raw] + [
+        plane
+        for image in (chain.bias, chain.dark, chain.flat)
+        for plane in (image.image, image.mask, image.variance)
+    ]
+    before = [array.copy() for array in given]
+    isr(detector, raw, chain)
+    for array, kept in zip(given, before, strict=True):
+        assert np.array_equal(array, kept)
+
+
 def test_without_any_calibration_nothing_crashes(detector, chain, truth):
     raw = forward(truth, detector, chain)
     result = isr(detector, raw, CalibrationSet())

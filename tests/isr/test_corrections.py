@@ -51,7 +51,8 @@ def test_scaled_subtraction_joins_masks_and_variances(detector, image_calibratio
     dark = image_calibration(
         "dark", 2.0, mask=mask, variance=np.full(detector.shape, 0.5, np.float32)
     )
-    got = subtract_scaled(exposure(detector, mask=Mask.CROSSTALK), dark, 10.0, None, detector)
+    ten = np.full(4, 10.0)
+    got = subtract_scaled(exposure(detector, mask=Mask.CROSSTALK), dark, ten, detector)
     assert (got.image == 80).all()
     assert got.variance[0, 0] == pytest.approx(4 + 100 * 0.5)
     assert got.mask[3, 4] == Mask.BAD | Mask.CROSSTALK
@@ -62,7 +63,7 @@ def test_subtraction_in_the_units_of_the_image(detector, image_calibration):
     bias = image_calibration(
         "bias", 2.0, units=Units.ADU, variance=np.ones(detector.shape, np.float32)
     )
-    got = subtract_scaled(exposure(detector), bias, 1.0, np.array([1.0, 2, 3, 4]), detector)
+    got = subtract_scaled(exposure(detector), bias, np.array([1.0, 2, 3, 4]), detector)
     assert (got.image[100, 5], got.image[5, 5]) == (98, 92)
     assert (got.variance[100, 5], got.variance[5, 5]) == (5, 20)
 

@@ -100,7 +100,8 @@ def run_isr(given: IsrInput) -> IsrResult:
     """Remove the instrument signature from one raw frame.
 
     The steps, their order and their formulae are those of IsrTaskLSST (ip_isr ``isrTaskLSST.py``),
-    with the amplifiers kept in readout order until they are assembled. A step that is switched on
+    with the amplifiers kept in readout order until they are assembled. Nothing that is given is
+    written to; the steps work on one copy of the frame. A step that is switched on
     but has no calibration, or cannot be done, is recorded in `IsrResult.not_applied` and left out.
     Without certified gains everything stays in ADU. Where a bias or dark is in ADU and the image in
     electrons, or the reverse, it is brought to the units of the image by the gains.
@@ -161,7 +162,7 @@ def _correct_amplifiers(
     if record.wanted("gain"):
         some = bool(np.isfinite(amps.gain).any())
         if record.done("gain", "" if some else "the ptc has no usable gain"):
-            stack = apply_gain(stack, amps.gain)
+            stack = apply_gain(stack, amps.gain, out=stack)
     stack, marked = _crosstalk(given, stack, amps, record)
     stack, parallel = _parallel_overscan(given, stack, amps, record)
     if serial is not None or parallel is not None:
@@ -173,12 +174,12 @@ def _correct_amplifiers(
         reason = "it is in electron, the image in adu" if mismatch else ""
         if record.done("linearity", reason):
             scale = amps.scale if in_adu else np.ones(len(stack))
-            stack = linearize(stack, given.detector.amplifiers, linearizer, scale)
+            stack = linearize(stack, given.detector.amplifiers, linearizer, scale, out=stack)
     cti = given.calibrations.cti
     if record.wanted("cti") and cti is not None:
         reason = "" if amps.electrons else "it needs electrons, the image is in adu"
         if record.done("cti", reason):
-            stack = correct_charge_transfer(stack, given.detector.amplifiers, cti)
+            stack = correct_charge_transfer(stack, given.detector.amplifiers, cti, out=stack)
     return stack, marked
 
 
@@ -206,7 +207,9 @@ def _serial_overscan(
     usable = [serial_overscan.fit_box(amp) is not None for amp in given.detector.amplifiers]
     if not record.done("serial_overscan", _why_no_overscan("serial", usable, amps.bad)):
         return stack, None
-    return serial_overscan.subtract_serial_overscan(stack, given.detector.amplifiers, amps.bad)
+    return serial_overscan.subtract_serial_overscan(
+        stack, given.detector.amplifiers, amps.bad, out=stack
+    )
 
 
 def _parallel_overscan(
@@ -224,6 +227,7 @@ def _parallel_overscan(
         amps.bad,
         absolute_deviation=given.switches.parallel_absolute_deviation,
         column_smoothing=given.switches.parallel_column_smoothing,
+        out=stack,
     )
 
 
@@ -252,6 +256,7 @@ def _crosstalk(
         amps.gain if amps.electrons else None,
         amps.bad,
         quadratic=given.switches.quadratic_crosstalk,
+        out=stack,
     )
 
 
@@ -284,7 +289,7 @@ def _correct_detector(
     image, mask, variance = exposure.image, exposure.mask, exposure.variance
     defects, flat = given.calibrations.defects, given.calibrations.flat
     if record.wanted("defects") and defects is not None:
-        mask = mask_defects(mask, defects)
+        mask = mask_defects(mask, defects, out=mask)
         record.done("defects")
     if record.wanted("nan_mask"):
         mask = mask_not_finite(image, mask)
@@ -292,13 +297,16 @@ def _correct_detector(
     if record.wanted("variance"):
         reason = "" if amps.electrons else "it needs electrons, the image is in adu"
         if record.done("variance", reason):
-            variance = add_noise_variance(image, variance, amps.read_noise, given.detector)
+            variance = add_noise_variance(
+                image, variance, amps.read_noise, given.detector, out=variance
+            )
     exposure = Masked(image, mask, variance)
     if record.wanted("flat") and flat is not None:
-        exposure = divide_by_flat(exposure, flat)
+        exposure = divide_by_flat(exposure, flat, out=exposure)
         record.done("flat")
     if record.wanted("interpolation"):
-        image, mask = interpolate_masked(exposure.image, exposure.mask)
+        image, mask = exposure.image, exposure.mask
+        image, mask = interpolate_masked(image, mask, out=(image, mask))
         exposure = Masked(image, mask, exposure.variance)
         record.done("interpolation")
     return exposure
@@ -309,28 +317,28 @@ def _bias_and_dark(given: IsrInput, exposure: Masked, amps: _Amplifiers, record:
     if record.wanted("bias") and bias is not None:
         factor, reason = _unit_factor(bias, amps)
         if record.done("bias", reason):
-            exposure = subtract_scaled(exposure, bias, 1.0, factor, given.detector)
+            exposure = subtract_scaled(exposure, bias, factor, given.detector, out=exposure)
     if record.wanted("dark") and dark is not None:
         factor, reason = _unit_factor(dark, amps)
         scale = dark_scale(dark, given.dark_time)
         if not np.isfinite(scale):
             reason = f"the exposure's dark time is {given.dark_time}"
         if record.done("dark", reason):
-            exposure = subtract_scaled(exposure, dark, scale, factor, given.detector)
+            exposure = subtract_scaled(exposure, dark, factor * scale, given.detector, out=exposure)
     return exposure
 
 
-def _unit_factor(
-    calibration: ImageCalibration, amps: _Amplifiers
-) -> tuple[DoubleArray | None, str]:
-    """Return the factor per amplifier to the units of the image, and why there is none."""
+def _unit_factor(calibration: ImageCalibration, amps: _Amplifiers) -> tuple[DoubleArray, str]:
+    """Return the factor per amplifier to the units of the image, or the reason there is none."""
+    known = np.where(np.isfinite(amps.gain), amps.gain, 1.0)
+    same = np.ones(known.size)
     if in_electrons(calibration) == amps.electrons:
-        return None, ""
+        return same, ""
     if amps.electrons:
-        return amps.scale, ""
+        return known, ""
     if np.isfinite(amps.gain).any():
-        return 1.0 / np.where(np.isfinite(amps.gain), amps.gain, 1.0), ""
-    return None, "it is in electron, the image in adu"
+        return 1.0 / known, ""
+    return same, "it is in electron, the image in adu"
 
 
 def _overscan_statistics(

@@ -10,10 +10,13 @@ from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import Defects, ImageCalibration, Units
 from calwatch.camera.model import Detector
-from calwatch.isr.assembly import fill_amplifiers
+from calwatch.isr.buffers import copy_into
 
 NO_DATA_VARIANCE = 1e10
 """Given to pixels where the flat has no data."""
+
+_ROWS_AT_A_TIME = 64
+"""Rows divided together; it bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,14 +28,15 @@ class Masked:
     variance: FloatArray
 
 
-def apply_gain(stack: FloatArray, gain: DoubleArray) -> FloatArray:
+def apply_gain(stack: FloatArray, gain: DoubleArray, out: FloatArray | None = None) -> FloatArray:
     """Turn ADU into electrons, overscans included.
 
     `stack` has shape (n_amp, rows, columns) and `gain` shape (n_amp,), e-/ADU. An amplifier whose
-    gain is not positive and finite is left in ADU.
+    gain is not positive and finite is left in ADU. `out`, which may be `stack`, takes the result;
+    None makes a new array.
     """
     factor = np.where(np.isfinite(gain) & (gain > 0), gain, 1.0).astype(np.float32)
-    return stack * factor[:, None, None]
+    return np.multiply(stack, factor[:, None, None], out=out)
 
 
 def bad_amplifiers(detector: Detector, defects: Defects | None, gain: DoubleArray) -> BoolArray:
@@ -55,11 +59,11 @@ def in_electrons(calibration: ImageCalibration) -> bool:
 def subtract_scaled(
     exposure: Masked,
     calibration: ImageCalibration,
-    scale: float,
-    factor: DoubleArray | None,
+    scale: DoubleArray,
     detector: Detector,
+    out: Masked | None = None,
 ) -> Masked:
-    """Subtract a bias (`scale` 1) or a dark.
+    """Subtract a bias or a dark.
 
     The variance grows by scale²·(variance of the calibration), and the masks are joined.
 
@@ -70,22 +74,20 @@ def subtract_scaled(
     calibration
         Of the detector's size.
     scale
-        For a dark, the exposure's dark time over the calibration's.
-    factor
-        Shape (n_amp,): units of the image per unit of the calibration, amplifier by amplifier (the
-        gain where the calibration is in ADU and the image in electrons). None where they agree.
+        Shape (n_amp,): what the calibration is multiplied by on each amplifier, for the dark time
+        and for the units of the image.
     detector
         Where the amplifiers lie.
+    out
+        Where to write the result; it may be `exposure`. None makes new arrays.
     """
-    image, variance = calibration.image, calibration.variance
-    if factor is not None:
-        units = fill_amplifiers(factor, detector)
-        image, variance = image * units, variance * (units * units)
-    if scale != 1.0:
-        image, variance = image * np.float32(scale), variance * np.float32(scale * scale)
-    return Masked(
-        exposure.image - image, exposure.mask | calibration.mask, exposure.variance + variance
-    )
+    result = _copy(exposure, out)
+    np.bitwise_or(result.mask, calibration.mask, out=result.mask)
+    for factor, amp in zip(scale, detector.amplifiers, strict=True):
+        box = amp.bbox.slices
+        result.image[box] -= calibration.image[box] * np.float32(factor)
+        result.variance[box] += calibration.variance[box] * np.float32(factor**2)
+    return result
 
 
 def dark_scale(dark: ImageCalibration, dark_time: float) -> float:
@@ -94,9 +96,12 @@ def dark_scale(dark: ImageCalibration, dark_time: float) -> float:
     return dark_time / (own if np.isfinite(own) and own > 0 else 1.0)
 
 
-def mask_defects(mask: IntArray, defects: Defects) -> IntArray:
-    """Set BAD in every defect's box, as far as it lies on the detector."""
-    marked = mask.copy()
+def mask_defects(mask: IntArray, defects: Defects, out: IntArray | None = None) -> IntArray:
+    """Set BAD in every defect's box, as far as it lies on the detector.
+
+    `out`, which may be `mask`, takes the result; None makes a new array.
+    """
+    marked = copy_into(mask, out)
     for box in defects.boxes:
         marked[max(box.y0, 0) : max(box.y1, 0), max(box.x0, 0) : max(box.x1, 0)] |= Mask.BAD
     return marked
@@ -107,11 +112,17 @@ def mask_not_finite(image: FloatArray, mask: IntArray) -> IntArray:
     finite = np.isfinite(image)
     if finite.all():
         return mask
-    return np.where(finite, mask, mask | Mask.UNMASKEDNAN).astype(np.int32)
+    marked = mask.copy()
+    marked[~finite] |= Mask.UNMASKEDNAN
+    return marked
 
 
 def add_noise_variance(
-    image: FloatArray, variance: FloatArray, read_noise: DoubleArray, detector: Detector
+    image: FloatArray,
+    variance: FloatArray,
+    read_noise: DoubleArray,
+    detector: Detector,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Add photon noise and read noise to the variance.
 
@@ -126,23 +137,42 @@ def add_noise_variance(
         Shape (n_amp,), e-; NaN gives NaN over that amplifier.
     detector
         Where the amplifiers lie.
+    out
+        Where to write the result; it may be `variance`. None makes a new array.
     """
-    total = variance + image
+    total = np.add(variance, image, out=out)
     for noise, amp in zip(read_noise, detector.amplifiers, strict=True):
         total[amp.bbox.slices] += np.float32(noise**2)
     return total
 
 
-def divide_by_flat(exposure: Masked, flat: ImageCalibration) -> Masked:
+def divide_by_flat(exposure: Masked, flat: ImageCalibration, out: Masked | None = None) -> Masked:
     """Divide by the flat as it is, without normalising either.
 
     The variance is that of a quotient, and the masks are joined. Pixels where the flat has no data
-    become 0 with a huge variance; where it is 0 or NaN the quotient is not finite.
+    become 0 with a huge variance; where it is 0 or NaN the quotient is not finite. `out`, which may
+    be `exposure`, takes the result; None makes new arrays.
     """
+    result = _copy(exposure, out)
+    np.bitwise_or(result.mask, flat.mask, out=result.mask)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        image = exposure.image / flat.image
-        variance = (exposure.variance + image * image * flat.variance) / (flat.image * flat.image)
+        for y in range(0, flat.image.shape[0], _ROWS_AT_A_TIME):
+            rows = slice(y, y + _ROWS_AT_A_TIME)
+            image, variance, f = result.image[rows], result.variance[rows], flat.image[rows]
+            image /= f
+            variance += image * image * flat.variance[rows]
+            variance /= f * f
     empty = (flat.mask & Mask.NO_DATA) != 0
     if empty.any():
-        image[empty], variance[empty] = 0.0, NO_DATA_VARIANCE
-    return Masked(image, exposure.mask | flat.mask, variance)
+        result.image[empty], result.variance[empty] = 0.0, NO_DATA_VARIANCE
+    return result
+
+
+def _copy(exposure: Masked, out: Masked | None) -> Masked:
+    if out is exposure:
+        return exposure
+    return Masked(
+        copy_into(exposure.image, out.image if out else None),
+        copy_into(exposure.mask, out.mask if out else None),
+        copy_into(exposure.variance, out.variance if out else None),
+    )

@@ -116,19 +116,21 @@ def subtract_crosstalk(
     skip: BoolArray,
     *,
     quadratic: bool,
+    out: FloatArray | None = None,
 ) -> tuple[FloatArray, BoolArray]:
     """Subtract the crosstalk from whole raw amplifiers.
 
-    Parameters are those of `crosstalk_signal`, `marked_pixels` and `coefficients`.
+    Parameters are those of `crosstalk_signal`, `marked_pixels` and `coefficients`; `out` is where
+    to write the corrected stack, which may be `stack`; None makes a new array.
 
     Returns
     -------
     FloatArray
-        A new stack.
+        The corrected stack.
     BoolArray
         Same shape: data pixels to mark CROSSTALK.
     """
     linear, squared, threshold = coefficients(calibration, gain, skip, quadratic=quadratic)
     signal = crosstalk_signal(stack, linear, squared)
     marked = marked_pixels(signal, amplifiers, threshold)
-    return np.subtract(stack, signal, out=signal), marked
+    return np.subtract(stack, signal, out=signal if out is None else out), marked

@@ -9,6 +9,7 @@ from calwatch.arrays import DoubleArray, FloatArray
 from calwatch.calibrations.model import ChargeTransfer, SerialTrap
 from calwatch.camera.model import Amplifier
 from calwatch.errors import CalibrationError
+from calwatch.isr.buffers import copy_into
 
 OFFSET_PIXELS = 15
 """Pixels back to which the drift of the output amplifier is felt (ip_isr ``deferredCharge.py``)."""
@@ -17,7 +18,10 @@ TRAP_PIXELS = 6
 
 
 def correct_charge_transfer(
-    stack: FloatArray, amplifiers: tuple[Amplifier, ...], calibration: ChargeTransfer
+    stack: FloatArray,
+    amplifiers: tuple[Amplifier, ...],
+    calibration: ChargeTransfer,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Put deferred charge back into the pixels it came from.
 
@@ -32,18 +36,20 @@ def correct_charge_transfer(
     calibration
         Parameters of each amplifier; one without a positive drift scale has no drift, one without
         a trap has no trap.
+    out
+        Where to write the result; it may be `stack`. None makes a new array.
 
     Returns
     -------
     FloatArray
-        A new stack; only data pixels differ.
+        The corrected stack; only data pixels differ.
 
     Raises
     ------
     CalibrationError
         If a trap is of a kind that is not known.
     """
-    corrected = stack.copy()
+    corrected = copy_into(stack, out)
     for k, amp in enumerate(amplifiers):
         data = corrected[k][amp.data.slices]
         row = np.zeros((amp.data.height, amp.data.x1))

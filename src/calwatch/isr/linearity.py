@@ -9,6 +9,7 @@ from calwatch.calibrations.model import Linearizer, LinearizerType
 from calwatch.camera.model import Amplifier
 from calwatch.errors import CalibrationError
 from calwatch.isr.akima import subtract_spline
+from calwatch.isr.buffers import copy_into
 
 _SPLINE_MARGIN = 0.1
 _DOUBLE_SPLINE_MARGIN = 0.01
@@ -20,6 +21,7 @@ def linearize(
     amplifiers: tuple[Amplifier, ...],
     calibration: Linearizer,
     scale: DoubleArray,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Linearize the data pixels of every amplifier.
 
@@ -36,18 +38,20 @@ def linearize(
     scale
         Shape (n_amp,): units of the image per unit of the calibration, which is the gain where
         ADU coefficients meet electrons, else 1. NaN leaves the amplifier as it is.
+    out
+        Where to write the result; it may be `stack`. None makes a new array.
 
     Returns
     -------
     FloatArray
-        A new stack.
+        The corrected stack.
 
     Raises
     ------
     CalibrationError
         If the coefficients of an amplifier are not of its form.
     """
-    corrected = stack.copy()
+    corrected = copy_into(stack, out)
     for k, amp in enumerate(amplifiers):
         if np.isfinite(scale[k]):
             data = corrected[k][amp.data.slices]

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray
 from calwatch.camera.model import Amplifier, Box
+from calwatch.isr.buffers import copy_into
 from calwatch.isr.overscan_vector import SKIPPED, fill_gaps, vector_levels
 from calwatch.isr.serial_overscan import overscan_statistics
 
@@ -102,6 +103,7 @@ def subtract_parallel_overscan(
     *,
     absolute_deviation: bool,
     column_smoothing: bool,
+    out: FloatArray | None = None,
 ) -> tuple[FloatArray, tuple[ParallelLevels | None, ...]]:
     """Subtract the level of each column from the data pixels.
 
@@ -117,15 +119,17 @@ def subtract_parallel_overscan(
         Shape (n_amp,): amplifiers to leave alone.
     absolute_deviation, column_smoothing
         As in `parallel_levels`.
+    out
+        Where to write the result; it may be `stack`. None makes a new array.
 
     Returns
     -------
     FloatArray
-        A new stack.
+        The corrected stack.
     tuple
         What was found on each amplifier; None where it was skipped or has no usable overscan.
     """
-    corrected = stack.copy()
+    corrected = copy_into(stack, out)
     found: list[ParallelLevels | None] = []
     for pixels, amp, g, skipped in zip(corrected, amplifiers, gain, skip, strict=True):
         if skipped or fit_box(amp) is None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray
 from calwatch.camera.model import Amplifier, Box
+from calwatch.isr.buffers import copy_into
 from calwatch.isr.clipped import clipped_statistics, plain_statistics
 from calwatch.isr.overscan_vector import SKIPPED, fill_gaps, vector_levels
 
@@ -69,7 +70,10 @@ def overscan_statistics(values: FloatArray | DoubleArray) -> tuple[float, float,
 
 
 def subtract_serial_overscan(
-    stack: FloatArray, amplifiers: tuple[Amplifier, ...], skip: BoolArray
+    stack: FloatArray,
+    amplifiers: tuple[Amplifier, ...],
+    skip: BoolArray,
+    out: FloatArray | None = None,
 ) -> tuple[FloatArray, tuple[SerialLevels | None, ...]]:
     """Subtract the level of each row from the data columns and from the fit box.
 
@@ -83,15 +87,17 @@ def subtract_serial_overscan(
         In the order of the stack.
     skip
         Shape (n_amp,): amplifiers to leave alone.
+    out
+        Where to write the result; it may be `stack`. None makes a new array.
 
     Returns
     -------
     FloatArray
-        A new stack.
+        The corrected stack.
     tuple
         What was found on each amplifier; None where it was skipped or has no usable overscan.
     """
-    corrected = stack.copy()
+    corrected = copy_into(stack, out)
     found: list[SerialLevels | None] = []
     for pixels, amp, skipped in zip(corrected, amplifiers, skip, strict=True):
         box = fit_box(amp)
