@@ -165,7 +165,10 @@ class FakeRepository:
         self.raw_files += [make_raw(exposure, detector) for detector in detectors]
         return exposure
 
-    def exposures(self, instrument, *, observation_types=None, since_day_obs=None):
+    def refresh(self) -> None:
+        """Remember nothing, as ever."""
+
+    def exposures(self, instrument, *, where="", observation_types=None, since_day_obs=None):
         self.looks += 1
         if self.errors:
             raise self.errors.pop(0)

@@ -402,3 +402,14 @@ def test_a_job_that_will_not_end_is_abandoned_and_done_again(runner: Runner) -> 
     runner.repository.records[0] = make_exposure(1)
     runner.once()
     assert runner.verdicts == {(1, 0): "PASS"}
+
+
+def test_stopped_while_the_workers_start(runner: Runner) -> None:
+    async def run() -> RunSummary:
+        daemon = runner.make()
+        asyncio.get_running_loop().call_later(0.01, daemon.stop)
+        return await asyncio.wait_for(daemon.run(), 20)
+
+    runner.repository.take(1)
+    assert asyncio.run(run()).stopped
+    assert runner.verdicts == {}

@@ -8,15 +8,16 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 
-import fakes
-
-from calwatch.ledger.store import Ledger
-from calwatch.service.daemon import Daemon
-from calwatch.service.judging import JudgeFactory
-from calwatch.settings import Settings
-
 
 def main() -> None:
+    # Imported here, because every worker process reads this file again.
+    import fakes
+
+    from calwatch.ledger.store import Ledger
+    from calwatch.service.daemon import Daemon
+    from calwatch.service.judging import JudgeFactory
+    from calwatch.settings import Settings
+
     _fakes, url, exposures, detectors = sys.argv[1:]
     repository = fakes.FakeRepository()
     for number in range(int(exposures)):

@@ -140,7 +140,7 @@ class Daemon:
         with stopped_by_signals(self._stop):
             pumps = [asyncio.create_task(self._pump(source)) for source in self._sources]
             try:
-                await self._pool.start()
+                await self._unless_stopped(asyncio.create_task(self._pool.start()))
                 await self._loop(once)
             except StoppedError:
                 pass
@@ -217,13 +217,13 @@ class Daemon:
         return answer
 
     async def _unless_stopped(self, answer: asyncio.Future[T]) -> T:
-        """Wait for an answer from a thread, but not once asked to stop."""
+        """Wait for something that cannot be hurried, but not once asked to stop."""
         stop = asyncio.create_task(self._stop.wait())
         try:
             await _first(answer, stop)
             if not answer.done():
                 answer.add_done_callback(lambda late: late.cancelled() or late.exception())
-                raise StoppedError("stopped while waiting for the Butler")
+                raise StoppedError("stopped while waiting for the Butler or the workers")
             return answer.result()
         finally:
             stop.cancel()

@@ -33,6 +33,10 @@ class JudgeFactory:
 class RepositoryLike(Protocol):
     """What is asked of the Butler (`calwatch.butler.repository.Repository` is one)."""
 
+    def refresh(self) -> None:
+        """Forget what is remembered: see new collections and types of dataset."""
+        ...
+
     def exposures(
         self,
         instrument: str,

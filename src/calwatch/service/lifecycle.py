@@ -1,20 +1,14 @@
-"""The clock, the signals that stop the daemon, and the form of its log."""
+"""The clock, and the signals that stop the daemon."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Protocol
-
-import structlog
-
-from calwatch.settings import LogSettings
 
 
 class Clock(Protocol):
@@ -91,25 +85,3 @@ def stopped_by_signals(stop: Stop) -> Iterator[None]:
     finally:
         for number in caught:
             loop.remove_signal_handler(number)
-
-
-def configure_logging(settings: LogSettings) -> None:
-    """Log one line per event to standard error: JSON for a program, or colours for a person."""
-    last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            last,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[settings.level.upper()]
-        ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=False,
-    )

@@ -63,6 +63,8 @@ def look(
         If the Butler or the ledger is out of reach.
     """
     first = first_day_obs(now, settings.look_back_days)
+    if recheck_unknown:
+        repository.refresh()
     found: list[ExposureInHand] = []
     for instrument in settings.instruments:
         exposures = repository.exposures(
