@@ -362,3 +362,26 @@ def test_real_files(path: Path, tmp_path: Path) -> None:
     assert frame.pixels.shape == (16, 2048, 576)
     assert not frame.pixels.any()
     assert frame.header["CCDTEMP"] == pytest.approx(-90.57, abs=0.01)
+
+
+def test_without_checksums_a_tile_that_points_nowhere_cannot_be_decoded(
+    tmp_path: Path, mini_bytes: dict[bool, bytes], mini: Camera, detector: Detector
+) -> None:
+    path = tmp_path / "raw.fits"
+    data = bytearray(mini_bytes[False])
+    start = _hdu(mini_bytes[False], "Segment05").data_start
+    data[start + 4 : start + 8] = (2**30).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(RawError, match=r"(?i)^raw\.fits: HDU Segment05 cannot be decoded \(.+\)$"):
+        read_raw(path, mini, detector)
+
+
+@pytest.mark.parametrize("value", [-1, 262144])
+def test_without_checksums_a_count_the_converter_cannot_give_is_damage(
+    mini_raw: Writer, mini_hdus: Maker, mini: Camera, detector: Detector, value: int
+) -> None:
+    hdus = mini_hdus()
+    hdus["Segment05"].data = hdus["Segment05"].data.copy()
+    hdus["Segment05"].data[7, 9] = value
+    with pytest.raises(RawError, match=r"(?i)Segment05 is damaged: it decodes to values from"):
+        read_raw(mini_raw(hdus, checksum=False), mini, detector)

@@ -52,6 +52,7 @@ class HeaderFacts:
     end_tai: float
     """MJD."""
     detector_name: str
+    """From raft and slot, else from the serial number, else that of a camera's only detector."""
     serial: str
     vendor: str
     sequencer: Mapping[str, Any]
@@ -143,16 +144,17 @@ def detector_exposure_id(day_obs: int, seq_num: int, controller: str, detector: 
     """Return the packed detector-exposure id, which seeds the dither (obs_lsst ``_packer.py``).
 
     The stack packs what `unpack_exposure_id` gives: for an exposure id without a shift of years
-    the controller is ``O``, whatever the OBSID says.
+    the controller is ``O``, whatever the OBSID says. A controller of another camera's own counts
+    as ``O`` too. (The seed is the low 32 bits, which the controller does not reach.)
 
     Raises
     ------
     ValueError
-        If day_obs is no date or the controller is not known.
+        If day_obs is no date.
     """
     day = date(day_obs // 10000, day_obs // 100 % 100, day_obs % 100)
     days = day.toordinal() - date(2010, 1, 1).toordinal()
-    controller_index = CONTROLLERS.index(controller)
+    controller_index = max(CONTROLLERS.find(controller), 0)
     return detector + 256 * (seq_num + 32768 * (days + 16384 * controller_index))
 
 
@@ -360,7 +362,10 @@ def _utc_to_tai(mjd: float) -> float:
 def _detector_name(words: _Words, camera: Camera) -> str:
     raft, slot = words.text("raft"), words.text("slot")
     if not (raft and slot):
-        return ""
+        serial = words.text("serial")
+        known = [det.name for det in camera.detectors if serial and det.serial == serial]
+        only = [det.name for det in camera.detectors] if len(camera.detectors) == 1 else []
+        return next(iter(known + only), "")
     for name, other_words in camera.raft_words.items():
         if raft in other_words:
             raft = name
