@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     """Where judgements are kept: an SQLite or PostgreSQL URL, or a path."""
     limits: str = Field(default="dmtn101", min_length=1)
     """Name of a profile of limits, or the path of a file."""
+    camera: str = ""
+    """A camera file; the instrument's own camera if empty."""
+    where: str = ""
+    """Butler expression that narrows the exposures watched, such as
+    ``exposure.science_program = 'BLOCK-T664'``."""
     collection: str | None = None
     """Chain of certified calibrations; the instrument's own ``<INSTRUMENT>/calib`` if not set."""
     interval_seconds: float = Field(default=60.0, gt=0)
