@@ -83,19 +83,11 @@ def build_generation(
         if calib_type in CURATED:
             _put_curated(setup, generation, calib_type)
         else:
-            _combine(setup, generation, calib_type, session)
-        ranges = _ranges(begin, _gaps(setup, calib_type, nights))
-        for first, last in ranges:
-            certify(
-                setup.root,
-                generation.run(calib_type),
-                calib_type,
-                generation.certified(calib_type),
-                first,
-                last,
-            )
-        _chain(setup, generation, types[: done + 1])
-        records.append(_record(generation, calib_type, ranges))
+            _combine(setup, generation, calib_type, session, types[:done])
+        records.append(_certify(setup, generation, calib_type, begin, nights))
+    certified = [generation.certified(calib_type) for calib_type in types]
+    set_chain(setup.root, generation.ticket_chain, certified)
+    prepend(setup.root, top_chain(setup.camera.instrument), [generation.ticket_chain])
     report(stage, len(types), len(types))
     return records
 
@@ -116,11 +108,14 @@ def _combine(
     generation: Generation,
     calib_type: str,
     session: Sequence[SimulatedExposure],
+    made: Sequence[str],
 ) -> None:
-    """Combine one type; flats filter by filter, defects from the dark and the first flat."""
+    """Combine one type, flats filter by filter.
+
+    What this generation has made so far is used first, then what is certified of the one before.
+    """
     reasons = REASONS.get(calib_type, ())
     chosen = [exposure for exposure in session if exposure.reason in reasons]
-    inputs = [generation.run("dark"), generation.run("flat")] if calib_type == "defects" else []
     filters = setup.filters if calib_type == "flat" else setup.filters[:1]
     for name in filters:
         combine(
@@ -134,18 +129,33 @@ def _combine(
             ],
             detectors=[det.number for det in setup.detectors],
             output_run=generation.run(calib_type),
-            inputs=inputs,
-            calib_collection=top_chain(setup.camera.instrument),
+            inputs=[generation.run(other) for other in made],
+            calib_collection=top_chain(setup.camera.instrument) if generation.number > 1 else None,
             physical_filter=name if calib_type in ("flat", "defects") else "",
             processes=setup.plan.processes,
         )
 
 
-def _chain(setup: Setup, generation: Generation, types: Sequence[str]) -> None:
-    """Put what is certified so far into the ticket's chain, and that in front of all others."""
-    certified = [generation.certified(calib_type) for calib_type in types]
-    set_chain(setup.root, generation.ticket_chain, certified)
-    prepend(setup.root, top_chain(setup.camera.instrument), [generation.ticket_chain])
+def _certify(
+    setup: Setup,
+    generation: Generation,
+    calib_type: str,
+    begin: float,
+    nights: Sequence[Sequence[SimulatedExposure]],
+) -> dict[str, Any]:
+    """Certify one type from ``begin`` (TAI MJD) on and return its record."""
+    ranges = _ranges(begin, _gaps(setup, calib_type, nights))
+    run, collection = generation.run(calib_type), generation.certified(calib_type)
+    for first, last in ranges:
+        certify(setup.root, run, calib_type, collection, first, last)
+    return {
+        "generation": generation.number,
+        "type": calib_type,
+        "run": run,
+        "collection": collection,
+        "validity": [list(span) for span in ranges],
+        "origin": CURATED[calib_type][1] if calib_type in CURATED else "combined from raws",
+    }
 
 
 def _gaps(
@@ -182,16 +192,3 @@ def _ranges(begin: float, gaps: Sequence[tuple[float, float]]) -> list[tuple[str
         start = max(start, last)
     ranges.append((tai_string(start), None))
     return ranges
-
-
-def _record(
-    generation: Generation, calib_type: str, ranges: Sequence[tuple[str, str | None]]
-) -> dict[str, Any]:
-    return {
-        "generation": generation.number,
-        "type": calib_type,
-        "run": generation.run(calib_type),
-        "collection": generation.certified(calib_type),
-        "validity": [list(span) for span in ranges],
-        "origin": CURATED[calib_type][1] if calib_type in CURATED else "combined from raws",
-    }
