@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import calwatch.butler.repository as module
+from calwatch.butler import waiting
 from calwatch.butler.lookup import Span
 from calwatch.butler.repository import Repository
 from calwatch.camera.model import Camera
@@ -286,6 +288,21 @@ def test_bad_repositories_are_named(tmp_path: Path, root: Path) -> None:
     registry.write_bytes(content)
     with pytest.raises(RepositoryError, match=str(root)):
         Repository.open(root)
+
+
+def test_locked_registry_is_named_soon(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "READER_PATIENCE", 0.1)
+    with (
+        Repository.open(root) as repository,
+        closing(sqlite3.connect(root / "gen3.sqlite3", isolation_level=None)) as writer,
+    ):
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RepositoryError, match="locked"):
+            repository.exposures("MiniCam")
+        with pytest.raises(RepositoryError, match="locked"):
+            Repository.open(root)
+        writer.execute("ROLLBACK")
+        assert len(repository.exposures("MiniCam")) == 4
 
 
 def test_registry_that_goes_bad_while_open_is_named(root: Path) -> None:

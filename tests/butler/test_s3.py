@@ -78,7 +78,7 @@ def test_raws_and_calibrations_come_from_the_store(
 
 
 def test_what_the_store_does_not_have_is_named(store: object) -> None:
-    with pytest.raises(UnreachableFileError, match="s3://bucket/gone.fits"):
+    with pytest.raises(UnreachableFileError, match=r"s3://bucket/gone\.fits"):
         local_copy("s3://bucket/gone.fits").__enter__()
-    with pytest.raises(UnreachableFileError, match="s3://nowhere/gone.fits"):
+    with pytest.raises(UnreachableFileError, match=r"s3://nowhere/gone\.fits"):
         local_copy("s3://nowhere/gone.fits").__enter__()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from calwatch.butler.certified import Certified, fetch_certified
 from calwatch.butler.exposures import EVERY_RUN, as_exposures, fetch_exposures, fetch_raws
+from calwatch.butler.failures import cause
 from calwatch.butler.lookup import Explanation, Span, explain, fingerprint
 from calwatch.butler.model import CertifiedDataset, Chain, ExposureRecord, RawDataset
 from calwatch.errors import CalwatchError, RepositoryError, StopError
@@ -68,10 +69,15 @@ class Repository:
         """
         from lsst.daf.butler import Butler
 
+        from calwatch.butler.waiting import impatient
+
         try:
-            butler = Butler.from_config(str(root), writeable=False)
+            with impatient():
+                butler = Butler.from_config(str(root), writeable=False)
         except Exception as exc:  # Configuration, registry and storage raise their own kinds.
-            raise RepositoryError(f"{root}: cannot open this Butler repository: {exc}") from exc
+            raise RepositoryError(
+                f"{root}: cannot open this Butler repository: {cause(exc)}"
+            ) from exc
         return cls(str(root), butler, max_age=max_age)
 
     def close(self) -> None:
@@ -307,15 +313,16 @@ class Repository:
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
         """Hold the lock and name the repository in whatever goes wrong beneath."""
+        from calwatch.butler.waiting import impatient
+
         with self._lock:
             try:
-                yield
+                with impatient():
+                    yield
             except CalwatchError:
                 raise
             except Exception as exc:  # The registry's drivers raise their own kinds.
-                raise RepositoryError(
-                    f"{self.root}: cannot read the {what}: {type(exc).__name__}: {exc}"
-                ) from exc
+                raise RepositoryError(f"{self.root}: cannot read the {what}: {cause(exc)}") from exc
 
     def _check_instrument(self, instrument: str) -> None:
         known = self.instruments()

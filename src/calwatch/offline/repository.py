@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calwatch.butler.failures import cause
 from calwatch.camera.model import Camera
 from calwatch.errors import CalwatchError, RepositoryError, StopError
 
@@ -72,7 +73,7 @@ def create_repository(
         try:
             Butler.makeRepo(str(root), config=config, forceConfigRoot=not datastore_root)
         except Exception as exc:  # The storage beneath raises its own kinds.
-            raise RepositoryError(f"{root}: cannot make a repository: {exc}") from exc
+            raise RepositoryError(f"{root}: cannot make a repository: {cause(exc)}") from exc
     with writing(root) as butler:
         _register_camera(butler, camera)
 
@@ -94,7 +95,7 @@ def writing(root: str | Path) -> Iterator[Butler]:
     try:
         butler = Butler.from_config(str(root), writeable=True)
     except Exception as exc:
-        raise RepositoryError(f"{root}: cannot open this Butler repository: {exc}") from exc
+        raise RepositoryError(f"{root}: cannot open this Butler repository: {cause(exc)}") from exc
     try:
         yield butler
     except CalwatchError:
@@ -102,7 +103,7 @@ def writing(root: str | Path) -> Iterator[Butler]:
     except (ButlerUserError, ConflictingDefinitionError) as exc:
         raise StopError(f"{root}: {exc}") from exc
     except Exception as exc:
-        raise RepositoryError(f"{root}: {type(exc).__name__}: {exc}") from exc
+        raise RepositoryError(f"{root}: {cause(exc)}") from exc
     finally:
         butler.close()
 
