@@ -48,7 +48,7 @@ def test_the_reader_gives_back_what_was_written(
     assert facts.observation_type == "flat"
     assert facts.exposure_time == exposure.exposure_time
     assert facts.physical_filter == exposure.physical_filter
-    assert facts.detector_name == (detector.name if camera.keywords["raft"] else "")
+    assert facts.detector_name == detector.name
     assert facts.begin_tai == pytest.approx(exposure.begin_mjd, abs=1e-8)
     assert contradictions(facts, camera, detector, "flat") == ()
     assert not list(tmp_path.glob("*.partial"))
