@@ -89,6 +89,7 @@ def test_show_one_type():
     output = _run("show", "--calib-type", "flat").output
     assert "RELATIVE_LEVEL" in output
     assert "BIAS_SHIFT" not in output
+    assert "not where the observation reason is *ptc*" in " ".join(output.split())
 
 
 def test_show_as_json():

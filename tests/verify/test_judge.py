@@ -357,3 +357,14 @@ def test_what_cannot_be_measured_is_unknown(exposure, dmtn101):
     result = unknown_result(exposure(), 3, "R22_S11", "raw.fits: is truncated", dmtn101)
     assert (result.verdict, result.reason) == (Verdict.UNKNOWN, "raw.fits: is truncated")
     assert from_dict(to_dict(result)) == result
+
+
+def test_a_dark_flat_of_a_photon_transfer_curve_passes(make_frame, exposure, dmtn101):
+    frame = make_frame("flat")
+    rng = np.random.default_rng(2)
+    image = rng.normal(500.0, math.sqrt(536.0), frame.isr.image.shape).astype(np.float32)
+    isr = replace(frame.isr, image=image, variance=np.full_like(image, 536.0))
+    frame = replace(frame, isr=isr)
+    assert judge_detector(exposure("flat"), frame, dmtn101).verdict is Verdict.FAIL
+    curve = exposure("flat", observation_reason="daily_ptc")
+    assert judge_detector(curve, frame, dmtn101).verdict is Verdict.PASS

@@ -262,3 +262,13 @@ def test_metrics_are_described():
         assert metric.name.isupper()
         assert metric.name.replace("_", "").isalnum()  # a name that databases and Avro accept
         assert metric.description.endswith(".")
+
+
+def test_the_flats_of_a_photon_transfer_curve_may_be_dark_or_saturated():
+    limits = load_limits("dmtn101")
+
+    def names(reason):
+        return {t.spec.name for t in limits.active("flat", "amp", Part("X"), None, reason)}
+
+    assert names("daily_flat") - names("daily_PTC") == {"LEVEL", "SATURATION"}
+    assert names("") == names("daily_flat")

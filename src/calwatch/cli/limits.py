@@ -132,6 +132,7 @@ def _row(calib_type: str, level: str, test: ActiveTest) -> dict[str, Any]:
         "counts": test.counts,
         "optional": spec.optional,
         **{s: None if (b := bounds[s]) is None else offsets(spec, b) for s in SEVERITIES},
+        "except_reasons": list(spec.except_reasons),
         "note": test.note,
     }
 
@@ -150,13 +151,20 @@ def _print_table(chosen: Limits, rows: list[dict[str, Any]]) -> None:
             row["test"] + ("" if row["counts"] else " (only reported)"),
             row["section"],
             _allowed(row, "warning"),
-            _allowed(row, "serious") + (f"\n{row['note']}" if row["note"] else ""),
+            "\n".join([_allowed(row, "serious"), *_remarks(row)]),
         )
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
     console.print(table)
     console.print(f"from {chosen.source}", markup=False, soft_wrap=True)
+
+
+def _remarks(row: dict[str, Any]) -> list[str]:
+    """Say what else decides whether the test applies."""
+    exceptions = ", ".join(row["except_reasons"])
+    remarks = [f"not where the observation reason is {exceptions}"] if exceptions else []
+    return [*remarks, row["note"]] if row["note"] else remarks
 
 
 def _allowed(row: dict[str, Any], severity: str) -> str:

@@ -43,6 +43,8 @@ class Exposure:
     calib_type: str
     end_utc: datetime | None
     """Decides which limits are in force."""
+    observation_reason: str = ""
+    """Such as ``daily_flat``; some tests except some reasons."""
     sequencer: Mapping[str, Any] = field(default_factory=dict)
     """The camera's sequencer keywords and their values in the raw header."""
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -193,7 +195,13 @@ class _Judge:
 
     def _active(self, level: Any, amp: str) -> list[ActiveTest]:
         part = Part(self.exposure.instrument, self.detector.number, self.detector.name, amp)
-        active = self.limits.active(self.exposure.calib_type, level, part, self.exposure.end_utc)
+        active = self.limits.active(
+            self.exposure.calib_type,
+            level,
+            part,
+            self.exposure.end_utc,
+            self.exposure.observation_reason,
+        )
         return list(active)
 
     def _judged(

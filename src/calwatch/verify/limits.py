@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,12 @@ class Limits:
         return f"{self.profile} {self.version}"
 
     def active(
-        self, calib_type: str, level: Level, part: Part, at: datetime | None
+        self,
+        calib_type: str,
+        level: Level,
+        part: Part,
+        at: datetime | None,
+        observation_reason: str = "",
     ) -> Iterator[ActiveTest]:
         """Yield the tests in force for one part of one exposure, in the file's order.
 
@@ -79,9 +85,13 @@ class Limits:
         at
             End of the exposure, aware. None (the exposure has no time) takes the latest limits and
             only overrides without dates. A test whose first entry begins later is left out.
+        observation_reason
+            Such as ``daily_flat``: tests that except it are left out.
         """
         for spec in self.tests:
             if calib_type not in spec.calib_types or spec.level != level:
+                continue
+            if any(fnmatch(observation_reason.lower(), p) for p in spec.except_reasons):
                 continue
             entry = _entry_at(spec.limits, at)
             if entry is not None:

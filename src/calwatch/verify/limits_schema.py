@@ -155,6 +155,8 @@ class TestSpec(_Strict):
     counts: bool = True
     optional: bool = False
     """Leave the test out, with a warning, where the reference does not exist."""
+    except_reasons: tuple[str, ...] = ()
+    """Exposures whose observation reason matches one of these patterns are not tested."""
     limits: tuple[LimitEntry, ...] = Field(min_length=1)
     overrides: tuple[Override, ...] = ()
 
