@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray
 from calwatch.calibrations.masks import Mask
@@ -16,6 +17,8 @@ FLAT_DEVIATION = 0.1
 COLUMN_SIGMA = 6.0
 COLUMN_DEVIATION = 0.02
 """A flat column is bad beyond this fraction of its surroundings (and beyond 6 σ)."""
+COLUMN_WINDOW = 11
+"""Columns whose median a flat column is compared with."""
 BLOCK = 20
 """Pixels on a side of the surroundings a flat pixel is compared with."""
 
@@ -78,10 +81,11 @@ def odd_flat_pixels(flat: FloatArray) -> BoolArray:
         return bad
     centre, sigma = _robust(deviation[~bad])
     bad |= np.abs(deviation - centre) > max(FLAT_DEVIATION, HOT_SIGMA * sigma)
-    columns = _column_medians(np.where(bad, np.nan, deviation))
-    centre, sigma = _robust(columns[np.isfinite(columns)])
-    off = np.abs(columns - centre) > max(COLUMN_DEVIATION, COLUMN_SIGMA * sigma)
-    bad[:, off] = True
+    columns = _column_medians(np.where(bad, np.nan, flat))
+    filled = np.where(np.isfinite(columns), columns, np.nanmedian(columns))
+    excess = filled / ndimage.median_filter(filled, size=COLUMN_WINDOW) - 1.0
+    _, sigma = _robust(excess)
+    bad[:, np.abs(excess) > max(COLUMN_DEVIATION, COLUMN_SIGMA * sigma)] = True
     return bad
 
 
