@@ -273,13 +273,14 @@ def read_bands(
 
     A pixel marked as a cosmic ray in more than half of the frames is a hot pixel and is kept.
     """
-    stack = np.load(pixels, mmap_mode="r")
-    flags = np.load(masks, mmap_mode="r")
-    for first in range(0, stack.shape[1], rows):
-        band = slice(first, min(first + rows, stack.shape[1]))
-        values = stack[:, band] / scale.astype(np.float32)[:, None, None]
-        marks = flags[:, band]
+    n_frames, n_rows, _ = np.load(pixels, mmap_mode="r").shape
+    for first in range(0, n_rows, rows):
+        band = slice(first, min(first + rows, n_rows))
+        # Opened anew for each band, so that the pages of the bands before can be let go.
+        values = np.array(np.load(pixels, mmap_mode="r")[:, band])
+        values /= scale.astype(np.float32)[:, None, None]
+        marks = np.array(np.load(masks, mmap_mode="r")[:, band])
         hit = marks & COSMIC_RAY != 0
-        hit &= hit.sum(axis=0) <= len(stack) / 2
+        hit &= hit.sum(axis=0) <= n_frames / 2
         values[hit | (marks & BAD_PIXEL != 0)] = np.nan
         yield band, values

@@ -28,7 +28,7 @@ from calwatch.offline.combine_stack import clipped_mean
 
 LEVELS = (0.0, 5.0, 16.0, 50.0, 84.0, 95.0, 100.0)
 """Percentiles of each amplifier that are written to the header (cp_pipe ``cpCombine.py``)."""
-BAND_BYTES = 200_000_000
+BAND_BYTES = 100_000_000
 """Of the stack held in memory at a time."""
 
 Tick = Callable[[], None]
