@@ -70,6 +70,10 @@ class RawError(RecordError):
     """A raw file is not what its camera writes (truncated, wrong HDUs, wrong size, bad tiles)."""
 
 
+class ChecksumError(RawError):
+    """A raw file has the right form but its data do not agree with its DATASUM."""
+
+
 class CalibrationError(RecordError):
     """A certified calibration is unusable (wrong size or detector, absurd values, unreadable)."""
 

@@ -20,7 +20,7 @@ import numpy as np
 from calwatch.arrays import AnyArray, IntArray
 from calwatch.camera.hdus import Hdu, datasum_agrees, walk
 from calwatch.camera.model import Amplifier, Camera, Detector
-from calwatch.errors import RawError, UnreachableFileError
+from calwatch.errors import ChecksumError, RawError, UnreachableFileError
 
 _STRUCTURAL = re.compile(
     r"^(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|TFIELDS|T(TYPE|FORM|UNIT)\d+|EXTNAME"
@@ -57,6 +57,8 @@ def read_raw(
     ------
     UnreachableFileError
         If the file is missing or cannot be opened.
+    ChecksumError
+        If an HDU's data do not agree with its DATASUM.
     RawError
         If it is not what the camera writes; the message names file, HDU and cause.
     """
@@ -74,7 +76,7 @@ def read_raw(
         for name, hdu in chosen.items():
             checked = datasum_agrees(data, hdu) if checksums else None
             if checked is False:
-                raise RawError(
+                raise ChecksumError(
                     f"{source}: {hdu.label} is damaged: its data do not agree with its DATASUM"
                 )
             image = decoder.compressed(hdu) if hdu.compressed else _uncompressed(data, hdu, source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 
@@ -24,13 +25,16 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on use, so that ``--help`` answers at once."""
+    """A group whose commands are imported on use, so that ``--help`` answers at once.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    The signatures are click's.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the names of all commands, sorted."""
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return one command, or None if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
@@ -40,7 +44,11 @@ class LazyGroup(click.Group):
             raise TypeError(f"{COMMANDS[cmd_name][0]} is not a command")
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
@@ -60,6 +68,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; an error made on purpose is one clear line, never a traceback."""
+    # Work is spread over processes, so the linear algebra below must not start threads too. It
+    # reads this when numpy is first imported, which no command has done yet.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = cli.main(prog_name="calwatch", standalone_mode=False)
     except CalwatchError as error:

@@ -69,7 +69,7 @@ def simulate(
         faults=faults,
         **options,
     )
-    truth = make(plan) if as_json else _with_progress(plan)
+    truth = make(plan) if as_json else with_progress(plan)
     summary = _summary(plan, truth)
     if as_json:
         click.echo(json.dumps(summary))
@@ -113,8 +113,14 @@ def _summary(plan: SimulationPlan, truth: Truth) -> dict[str, Any]:
     }
 
 
-def _with_progress(plan: SimulationPlan) -> Truth:
-    """Simulate with a bar for each stage."""
+def with_progress(plan: SimulationPlan) -> Truth:
+    """Simulate with a bar for each stage.
+
+    Raises
+    ------
+    CalwatchError
+        As `calwatch.simulate.repository.simulate` does.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,

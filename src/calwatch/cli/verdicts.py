@@ -12,6 +12,8 @@ from rich.table import Table
 from calwatch.verify.model import DetectorResult, TestResult, Verdict
 
 STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "yellow"}
+WIDTH = 150
+"""Columns of the table where the output is no terminal."""
 MOST_FINDINGS = 4
 """Findings shown for one detector before the rest are only counted."""
 
@@ -76,6 +78,11 @@ def print_verdicts(
         ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict)
         + f" of {len(results)} detector exposures"
     )
+
+
+def console_of(console: Console) -> Console:
+    """Return a console wide enough for the table where the output is no terminal."""
+    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:

@@ -36,6 +36,9 @@ DEFAULT_FILTERS = {
     "LSSTCam": ("i_39",),
 }
 
+DAILY_PROGRAM = "BLOCK-T664"
+"""Program of the nights' exposures; those of the calibration sessions have another."""
+
 _EVENING_UTC_HOUR = 19.0
 _SESSION_UTC_HOUR = 22.0
 _TAI_MINUS_UTC = 37.0
@@ -273,7 +276,7 @@ class _Clock:
             seq_num=seq,
             observation_type=kind,
             reason=reason,
-            program="BLOCK-T664" if self._night else "BLOCK-T400",
+            program=DAILY_PROGRAM if self._night else "BLOCK-T400",
             group=f"{day}_{seq:06d}",
             physical_filter=physical_filter,
             band=self._camera.filters.get(physical_filter, ""),

@@ -1,0 +1,189 @@
+"""``calwatch demo``: simulate a small repository and run the daemon on it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from calwatch.service.progress import Event, RunSummary
+    from calwatch.settings import Settings
+
+INSTRUMENT = "LATISS"
+FAULTS = (
+    "read_noise:amp=C03,factor=1.3,night=1,type=bias,number=2",
+    "light_leak:rate=1.0,night=1,number=2",
+    "gain_step:amp=C12,factor=1.08,night=2,type=flat",
+    "bias_shift:amp=C05,r0=700,r1=900,adu=12,night=2,number=3",
+    "truncated_file:night=2,type=dark,number=3",
+)
+"""One of each kind of finding: an amplifier, a whole detector, a step, a shift, a bad file."""
+
+NIGHTS = 2
+LIVE_SECONDS = 20.0
+"""Between the daily sets that ``demo`` without ``--once`` keeps adding."""
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End when every exposure is judged.")
+@click.option("--dir", "directory", default="demo", show_default=True,
+              type=click.Path(file_okay=False, path_type=Path), help="Where to put it all.")  # fmt: skip
+@click.option("--seed", default=1, show_default=True, help="Of the simulation.")
+@click.option("--processes", "-j", type=click.IntRange(1), default=2, show_default=True)
+def demo(once: bool, directory: Path, seed: int, processes: int) -> None:
+    """Simulate two LATISS nights with faults in DIR, and watch them.
+
+    A repository that is already in DIR is used again. Without --once new exposures keep arriving
+    until Ctrl-C.
+
+    \b
+    Example:
+      calwatch demo --once --dir /tmp/demo
+    """
+    from rich.console import Console
+
+    from calwatch.cli.verdicts import console_of
+
+    console = console_of(Console())
+    root = directory / "repo"
+    _simulate(console, root, seed, processes)
+    settings = _settings(directory, processes)
+    console.rule("Judging every exposure against the certified chain")
+    _watch(console, settings, root, once)
+    _show(console, settings)
+    console.print(f"repository {root}, ledger {directory / 'ledger.db'}, "
+                  f"injected faults in {root / 'truth.json'}")  # fmt: skip
+
+
+def _simulate(console: Console, root: Path, seed: int, processes: int) -> None:
+    from calwatch.cli.simulate import with_progress
+    from calwatch.simulate.plan import SimulationPlan
+    from calwatch.simulate.repository import TRUTH_FILE
+
+    if (root / TRUTH_FILE).exists():
+        console.print(f"using the repository in {root}")
+        return
+    console.rule(f"Simulating {NIGHTS} nights of {INSTRUMENT} with {len(FAULTS)} faults")
+    for spec in FAULTS:
+        console.print(f"  fault: {spec}", highlight=False)
+    with_progress(
+        SimulationPlan(
+            root=str(root),
+            instrument=INSTRUMENT,
+            nights=NIGHTS,
+            seed=seed,
+            faults=FAULTS,
+            processes=processes,
+        )
+    )
+
+
+def _settings(directory: Path, processes: int) -> Settings:
+    from calwatch.settings import LogSettings, Settings
+    from calwatch.simulate.plan import DAILY_PROGRAM
+
+    return Settings(
+        repo=str(directory / "repo"),
+        instruments=(INSTRUMENT,),
+        ledger=str(directory / "ledger.db"),
+        where=f"exposure.science_program = '{DAILY_PROGRAM}'",
+        look_back_days=None,
+        interval_seconds=5.0,
+        workers=processes,
+        log=LogSettings(format="console", level="warning"),
+    )
+
+
+def _watch(console: Console, settings: Settings, root: Path, once: bool) -> RunSummary:
+    """Run the daemon with a line for each exposure, and new exposures if it is to go on."""
+    from calwatch.butler.repository import Repository
+    from calwatch.ledger.store import Ledger
+    from calwatch.service.daemon import Daemon
+    from calwatch.service.judge import JudgeSettings, judge_factory
+    from calwatch.service.logs import set_up_logs
+
+    set_up_logs(settings.log)
+    judging = judge_factory(
+        JudgeSettings(
+            limits=settings.limits,
+            cache_bytes=settings.calibration_cache_bytes,
+            wait_for_files=True,
+        )
+    )
+    ended = threading.Event()
+    taker = threading.Thread(target=_keep_taking, args=(root, ended), daemon=True)
+    ledger = Ledger.open(settings.ledger)
+    try:
+        with Repository.open(settings.repo, max_age=0.0 if once else 5.0) as repository:
+            daemon = Daemon(
+                settings,
+                repository,
+                ledger,
+                judging,
+                on_event=lambda event: _tell(console, event),
+            )
+            if not once:
+                console.print("new exposures keep arriving; Ctrl-C ends the demo")
+                taker.start()
+            return asyncio.run(daemon.run(once=once))
+    finally:
+        ended.set()
+        ledger.close()
+
+
+def _keep_taking(root: Path, ended: threading.Event) -> None:
+    """Add a small daily set every few seconds, each with one fault, until the demo ends."""
+    from itertools import cycle
+
+    from calwatch.simulate.live import add_exposures
+
+    faults = cycle(["", "read_noise:amp=C14,factor=0.8,type=bias", "", "lamp_off"])
+    while not ended.wait(LIVE_SECONDS):
+        spec = next(faults)
+        add_exposures(root, biases=1, darks=1, flats=1, faults=(spec,) if spec else ())
+
+
+def _tell(console: Console, event: Event) -> None:
+    from calwatch.cli.verdicts import STYLES
+    from calwatch.service.progress import ExposureJudged, JobDelayed, Looked, Waiting
+
+    match event:
+        case Looked(jobs=jobs) if jobs:
+            console.print(f"{jobs} detector exposures to judge")
+        case ExposureJudged(exposure=exposure, merged=merged, seconds=seconds):
+            style = STYLES[merged.verdict]
+            console.print(
+                f"  {exposure.obs_id} {merged.calib_type:5s} "
+                f"[{style}]{merged.verdict.value:7s}[/{style}] {seconds:5.1f} s",
+                highlight=False,
+            )
+        case JobDelayed(reason=reason) | Waiting(reason=reason):
+            console.print(f"  [yellow]waiting[/yellow]: {reason}", highlight=False)
+        case _:
+            pass
+
+
+def _show(console: Console, settings: Settings) -> None:
+    """Print every exposure of the ledger, and what each night came to."""
+    from calwatch.cli.verdicts import print_verdicts
+    from calwatch.ledger.store import Ledger
+
+    ledger = Ledger.open(settings.ledger)
+    try:
+        results = [
+            result
+            for exposure in ledger.exposures(INSTRUMENT)
+            for result in ledger.results(INSTRUMENT, exposure.exposure_id).results
+        ]
+        runs = ledger.runs(INSTRUMENT)
+    finally:
+        ledger.close()
+    print_verdicts(console, results, f"{INSTRUMENT}, limits {settings.limits}")
+    for run in runs:
+        console.print(f"  {run}")

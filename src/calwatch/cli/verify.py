@@ -1,0 +1,147 @@
+"""``calwatch verify``: judge chosen exposures once, without the daemon and without a ledger."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import click
+
+from calwatch.errors import StopError
+
+if TYPE_CHECKING:
+    from calwatch.butler.model import ExposureRecord
+    from calwatch.butler.repository import Repository
+    from calwatch.camera.model import Camera
+    from calwatch.service.job import Job
+    from calwatch.service.judge import JudgeSettings
+    from calwatch.verify.model import DetectorResult
+
+TYPES = ("bias", "dark", "flat")
+
+
+@click.command()
+@click.argument("repo")
+@click.option("--instrument", "-I", required=True, help="Butler instrument, such as LATISS.")
+@click.option("--exposure", "-e", "exposure_ids", type=int, multiple=True, help="Exposure id.")
+@click.option("--where", default="", help="Butler expression that selects exposures.")
+@click.option("--detector", "-d", "detectors", multiple=True, help="Detector number or name.")
+@click.option("--collection", help="Certified chain [default: <INSTRUMENT>/calib].")
+@click.option("--limits", default="dmtn101", show_default=True, help="Profile or file of limits.")
+@click.option("--camera", default="", help="Camera file [default: the instrument's own].")
+@click.option("--as", "as_type", type=click.Choice(TYPES), help="Judge as this type, whatever "
+              "the Butler's observation type is.")  # fmt: skip
+@click.option("--processes", "-j", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a detector exposure.")
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    repo: str,
+    instrument: str,
+    exposure_ids: tuple[int, ...],
+    where: str,
+    detectors: tuple[str, ...],
+    collection: str | None,
+    limits: str,
+    camera: str,
+    as_type: str | None,
+    processes: int,
+    as_json: bool,
+) -> None:
+    """Judge exposures of the Butler repository REPO against its certified chain.
+
+    Without --exposure or --where, every exposure that is a bias, dark or flat (or says nothing of
+    what it is) is judged, oldest first.
+
+    \b
+    Example:
+      calwatch verify /repo/LATISS --instrument LATISS \\
+          --where "exposure.day_obs = 20261121" --json
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from calwatch.butler.repository import Repository
+    from calwatch.cli.verdicts import console_of, exit_code, print_verdicts
+    from calwatch.service.judge import JudgeSettings
+    from calwatch.verify.codec import to_dict
+
+    settings = JudgeSettings(camera=camera, limits=limits)
+    errors = Console(stderr=True)
+    with Repository.open(repo) as repository:
+        records = repository.exposures(instrument, exposure_ids=exposure_ids or None, where=where)
+        jobs = _jobs(repository, records, settings.camera_of(instrument), detectors, collection,
+                     as_type, chosen=bool(exposure_ids or where))  # fmt: skip
+    results: list[DetectorResult] = []
+    judged = _judged(jobs, settings, processes)
+    for result in track(judged, "judging", total=len(jobs), console=errors, transient=True):
+        results.append(result)
+        if as_json:
+            click.echo(json.dumps(to_dict(result), allow_nan=False))
+    if not as_json:
+        print_verdicts(console_of(Console()), results, f"{instrument} in {repo}, limits {limits}")
+    ctx.exit(exit_code(result.verdict for result in results))
+
+
+def _jobs(
+    repository: Repository,
+    records: Sequence[ExposureRecord],
+    camera: Camera,
+    detectors: Sequence[str],
+    collection: str | None,
+    as_type: str | None,
+    *,
+    chosen: bool,
+) -> list[Job]:
+    """Return the work on the chosen exposures, oldest first.
+
+    Raises
+    ------
+    StopError
+        If nothing matches.
+    """
+    from calwatch.isr.switches import needed_calibrations
+    from calwatch.service.job import Job
+
+    judged_types = {*TYPES, "unknown", ""}
+    wanted = [r for r in records if chosen or as_type or r.observation_type in judged_types]
+    skipped = Counter(r.observation_type for r in records if r not in wanted)
+    if skipped:
+        words = ", ".join(f"{count} {word}" for word, count in skipped.items())
+        click.echo(f"not calibrations, left out: {words}", err=True)
+    if not wanted:
+        raise StopError(f"{repository.root}: no exposure of {camera.instrument} matches")
+    numbers = [camera.detector(int(d) if d.isdigit() else d).number for d in detectors] or None
+    raws = repository.raws(camera.instrument, [r.exposure_id for r in wanted], numbers)
+    if not raws:
+        raise StopError(f"{repository.root}: no raw file of the chosen exposures and detectors")
+    jobs = []
+    for record in wanted:
+        mine = [raw for raw in raws if raw.exposure_id == record.exposure_id]
+        calib_type = as_type or record.observation_type
+        needed = needed_calibrations(camera, calib_type) if calib_type in TYPES else ()
+        chains = repository.chains(record, needed, [raw.detector for raw in mine], collection)
+        jobs += [Job(record, calib_type, raw.detector, raw, chains[raw.detector]) for raw in mine]
+    return jobs
+
+
+def _judged(
+    jobs: Sequence[Job], settings: JudgeSettings, processes: int
+) -> Iterator[DetectorResult]:
+    """Judge in this process, or in several; results come in the order of the jobs."""
+    from calwatch.service.judge import Judge, start_worker, work
+
+    if processes == 1 or len(jobs) < 2:
+        judge = Judge(settings)
+        yield from map(judge, jobs)
+        return
+    shared = replace(settings, cache_bytes=settings.cache_bytes // processes)
+    with ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=start_worker, initargs=(shared,)
+    ) as pool:
+        yield from pool.map(work, jobs)

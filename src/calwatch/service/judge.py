@@ -1,0 +1,289 @@
+"""From a job to a verdict: read the files, then hand plain data to the pure core.
+
+The daemon and ``calwatch verify`` both come through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from typing import Any
+
+from calwatch.arrivals.reconcile import CALIB_TYPES
+from calwatch.butler.files import local_copy
+from calwatch.butler.model import CertifiedDataset, ExposureRecord
+from calwatch.calibrations.cache import CalibrationCache
+from calwatch.calibrations.model import CalibrationSet
+from calwatch.calibrations.read import Calibration, read_calibration
+from calwatch.camera import header
+from calwatch.camera.loader import load_camera
+from calwatch.camera.model import Camera, Detector
+from calwatch.camera.raw import RawFrame, read_raw
+from calwatch.errors import (
+    CalibrationError,
+    CameraError,
+    ChecksumError,
+    RecordError,
+    UnreachableFileError,
+)
+from calwatch.isr.chain import run_isr
+from calwatch.isr.model import IsrInput
+from calwatch.isr.switches import needed_calibrations, switches_for
+from calwatch.service.job import Job
+from calwatch.service.judging import JudgeFactory
+from calwatch.verify.amplifier import Frame
+from calwatch.verify.inputs import check_raw
+from calwatch.verify.judge import Exposure, judge_detector, unknown_result
+from calwatch.verify.limits import Limits, load_limits
+from calwatch.verify.merge import merge_exposure
+from calwatch.verify.model import DetectorResult, ExposureResult
+
+FALLBACK_SEED = 12345
+"""Dither seed of an exposure whose header has no number, as IsrTaskLSST takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """What a worker needs to know to judge. Plain data: it crosses a process border."""
+
+    camera: str = ""
+    """A camera file, or empty for the camera of the instrument's own name."""
+    limits: str = "dmtn101"
+    cache_bytes: int = 2 * 1024**3
+    """Memory for certified calibrations."""
+    wait_for_files: bool = False
+    """True: a file that cannot be fetched is an error (to be tried again); False: it makes the
+    verdict UNKNOWN at once."""
+
+    def camera_of(self, instrument: str) -> Camera:
+        """Return the camera of an instrument.
+
+        Raises
+        ------
+        CameraError
+            If there is none of that name, or the camera file is of another instrument.
+        """
+        camera = load_camera(self.camera or instrument)
+        if camera.instrument != instrument:
+            raise CameraError(f"{self.camera}: is {camera.instrument}, not {instrument}")
+        return camera
+
+
+@dataclass(slots=True)
+class _Certified:
+    """What could be read of a chain, and why the rest could not."""
+
+    found: dict[str, Calibration] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def calibrations(self) -> CalibrationSet:
+        # The reader of each type returns what the field of that name holds.
+        return CalibrationSet(**self.found)  # type: ignore[arg-type]
+
+
+class Judge:
+    """Judges jobs one after the other, keeping cameras, limits and calibrations warm."""
+
+    def __init__(self, settings: JudgeSettings) -> None:
+        self._settings = settings
+        self._limits: Limits = load_limits(settings.limits)
+        self._cache = CalibrationCache(settings.cache_bytes)
+
+    def __call__(self, job: Job) -> DetectorResult:
+        """Judge one detector of one exposure.
+
+        Raises
+        ------
+        UnreachableFileError
+            If a file cannot be fetched and the settings say to wait for it.
+        CameraError
+            If the instrument or the detector is not known.
+        """
+        camera = self._settings.camera_of(job.exposure.instrument)
+        try:
+            return self._judge(job, camera, camera.detector(job.detector))
+        except RecordError as error:
+            return self.unknown(job, str(error))
+        except UnreachableFileError as error:
+            if self._settings.wait_for_files:
+                raise
+            return self.unknown(job, str(error))
+
+    def unknown(self, job: Job, reason: str) -> DetectorResult:
+        """Return the UNKNOWN result of a job that cannot be judged."""
+        camera = self._settings.camera_of(job.exposure.instrument)
+        detector = camera.detector(job.detector)
+        return unknown_result(
+            _exposure(job, camera), detector.number, detector.name, reason, self._limits
+        )
+
+    def merge(self, results: Sequence[DetectorResult], exposure: ExposureRecord) -> ExposureResult:
+        """Merge all detectors of one exposure."""
+        return merge_exposure(results, self._limits, exposure.end_utc)
+
+    def _judge(self, job: Job, camera: Camera, detector: Detector) -> DetectorResult:
+        raw, damage = _read_raw(job, camera, detector)
+        facts = header.translate(raw.header, camera)
+        _check_exposure(facts, job)
+        if damage or job.calib_type not in CALIB_TYPES:
+            raise RecordError("; ".join(_why_not(job, raw, detector, damage)))
+        if job.calib_type == "dark" and not isfinite(facts.dark_time):
+            raise RecordError(f"{job.raw.uri}: DARKTIME and EXPTIME give no number of seconds")
+        certified = self._certified(job, needed_calibrations(camera, job.calib_type), detector)
+        calibrations = certified.calibrations
+        seed = _seed(facts, job.detector)
+        frame = Frame(
+            calib_type=job.calib_type,
+            detector=detector,
+            isr=run_isr(
+                IsrInput(
+                    detector=detector,
+                    raw=raw.pixels,
+                    calibrations=calibrations,
+                    switches=switches_for(camera, job.calib_type),
+                    dither_seed=seed,
+                    dark_time=facts.dark_time,
+                )
+            ),
+            calibrations=calibrations,
+            raw=check_raw(raw.pixels, detector, job.calib_type, calibrations.ptc),
+            dark_time=facts.dark_time,
+            seed=seed,
+        )
+        exposure = _exposure(
+            job,
+            camera,
+            sequencer=facts.sequencer,
+            missing=certified.missing,
+            warnings=header.contradictions(facts, camera, detector, job.exposure.observation_type),
+        )
+        return judge_detector(exposure, frame, self._limits)
+
+    def _certified(self, job: Job, needed: Sequence[str], detector: Detector) -> _Certified:
+        certified = _Certified()
+        for calib_type in needed:
+            dataset = job.chain.datasets.get(calib_type)
+            if dataset is None:
+                reason = job.chain.missing.get(calib_type, f"no {calib_type} certified")
+                certified.missing[calib_type] = reason
+                continue
+            try:
+                certified.found[calib_type] = self._read(dataset, detector)
+            except (CalibrationError, UnreachableFileError) as error:
+                if self._settings.wait_for_files and isinstance(error, UnreachableFileError):
+                    raise
+                certified.missing[calib_type] = f"certified {calib_type}: {error}"
+        return certified
+
+    def _read(self, dataset: CertifiedDataset, detector: Detector) -> Calibration:
+        def load() -> Calibration:
+            with local_copy(dataset.uri) as path:
+                return read_calibration(dataset.calib_type, path, detector)
+
+        return self._cache.get(dataset.uuid, load)
+
+
+def _check_exposure(facts: header.HeaderFacts, job: Job) -> None:
+    """Refuse a file that holds another exposure than the Butler says."""
+    if facts.obs_id and job.exposure.obs_id and facts.obs_id != job.exposure.obs_id:
+        raise RecordError(
+            f"{job.raw.uri}: holds exposure {facts.obs_id}, the Butler says {job.exposure.obs_id}"
+        )
+
+
+def _read_raw(job: Job, camera: Camera, detector: Detector) -> tuple[RawFrame, str]:
+    """Read the raw file; if only its checksums are wrong, return what it holds and say so."""
+    with local_copy(job.raw.uri) as path:
+        try:
+            return read_raw(path, camera, detector), ""
+        except ChecksumError as error:
+            return read_raw(path, camera, detector, checksums=False), str(error)
+
+
+def _why_not(job: Job, raw: RawFrame, detector: Detector, damage: str) -> list[str]:
+    """Say everything that keeps this exposure from being judged."""
+    reasons = []
+    if job.calib_type not in CALIB_TYPES:
+        reasons.append(f"observation type {job.calib_type!r} is not bias, dark or flat")
+    if damage:
+        reasons.append(damage)
+    faults = check_raw(raw.pixels, detector, job.calib_type).faults
+    if all(faults) and len(set(faults)) == 1:
+        reasons.append(f"every amplifier: {faults[0]}")
+    else:
+        pairs = zip(detector.amp_names, faults, strict=True)
+        reasons += [f"{amp}: {fault}" for amp, fault in pairs if fault]
+    return reasons + list(job.chain.missing.values())
+
+
+def _seed(facts: header.HeaderFacts, detector: int) -> int:
+    if facts.day_obs is None or facts.seq_num is None:
+        return FALLBACK_SEED
+    packed = header.detector_exposure_id(facts.day_obs, facts.seq_num, facts.controller, detector)
+    return packed & 0xFFFFFFFF
+
+
+def _exposure(
+    job: Job,
+    camera: Camera,
+    *,
+    sequencer: Mapping[str, Any] | None = None,
+    missing: Mapping[str, str] | None = None,
+    warnings: Sequence[str] = (),
+) -> Exposure:
+    return Exposure(
+        instrument=job.exposure.instrument,
+        exposure_id=job.exposure.exposure_id,
+        calib_type=job.calib_type,
+        end_utc=job.exposure.end_utc,
+        observation_reason=job.exposure.observation_reason,
+        sequencer=sequencer or {},
+        missing=job.chain.missing if missing is None else missing,
+        optional=camera.optional_calibrations,
+        provenance={
+            "collection": job.chain.collection,
+            "fingerprint": job.chain.fingerprint,
+            "chain": {name: asdict(dataset) for name, dataset in job.chain.datasets.items()},
+            "raw": {"uuid": job.raw.uuid, "run": job.raw.run, "uri": job.raw.uri},
+        },
+        warnings=tuple(warnings),
+    )
+
+
+_judge: Judge | None = None
+
+
+def start_worker(settings: JudgeSettings) -> None:
+    """Set up the judge of a worker process."""
+    global _judge
+    _judge = Judge(settings)
+
+
+def work(job: Job) -> DetectorResult:
+    """Judge one job in a worker process.
+
+    Raises
+    ------
+    RuntimeError
+        If the process was not set up by `start_worker`.
+    """
+    if _judge is None:
+        raise RuntimeError("start_worker was not called in this process")
+    return _judge(job)
+
+
+def judge_factory(settings: JudgeSettings) -> JudgeFactory:
+    """Return the functions the daemon judges with."""
+    here = Judge(settings)
+    return JudgeFactory(
+        work=work,
+        calib_types=lambda instrument, calib_type: needed_calibrations(
+            settings.camera_of(instrument), calib_type
+        ),
+        unknown=here.unknown,
+        merge=here.merge,
+        initializer=start_worker,
+        arguments=(settings,),
+    )
