@@ -16,7 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "calibrations": {"camera"},
     "isr": {"calibrations", "camera"},
     "verify": {"isr", "calibrations", "camera"},
-    "arrivals": {"service.job", "butler.model", "verify", "camera"},
+    "arrivals": {"butler.model", "verify", "camera"},
     "ledger": {"verify", "butler.model"},
     "service": {"arrivals", "ledger", "verify", "isr", "calibrations", "butler", "camera"},
     "offline": {"verify", "isr", "calibrations", "butler", "camera"},

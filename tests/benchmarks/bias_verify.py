@@ -18,11 +18,11 @@ from pathlib import Path
 
 import fitsio
 
+from calwatch.arrivals.job import Job
 from calwatch.butler.files import local_copy
 from calwatch.butler.repository import Repository
 from calwatch.camera.loader import load_camera
 from calwatch.isr.switches import needed_calibrations
-from calwatch.service.job import Job
 from calwatch.service.judge import Judge, JudgeSettings
 from calwatch.simulate.plan import DAILY_PROGRAM, SimulationPlan
 from calwatch.simulate.repository import simulate

@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from calwatch.arrivals.job import Job
 from calwatch.butler.model import CertifiedDataset, Chain, ExposureRecord, RawDataset
 from calwatch.errors import LimitsError, RawError, UnreachableFileError
-from calwatch.service.job import Job
 from calwatch.verify.model import (
     ALGORITHM,
     AmpResult,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from calwatch.arrivals.job import Job
 from calwatch.butler.model import Chain, ExposureRecord, RawDataset
-from calwatch.service.job import Job
 from calwatch.verify.model import Verdict
 
 CALIB_TYPES = ("bias", "dark", "flat")

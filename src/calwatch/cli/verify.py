@@ -15,10 +15,10 @@ import click
 from calwatch.errors import StopError
 
 if TYPE_CHECKING:
+    from calwatch.arrivals.job import Job
     from calwatch.butler.model import ExposureRecord
     from calwatch.butler.repository import Repository
     from calwatch.camera.model import Camera
-    from calwatch.service.job import Job
     from calwatch.service.judge import JudgeSettings
     from calwatch.verify.model import DetectorResult
 
@@ -105,8 +105,8 @@ def _jobs(
     StopError
         If nothing matches.
     """
+    from calwatch.arrivals.job import Job
     from calwatch.isr.switches import needed_calibrations
-    from calwatch.service.job import Job
 
     judged_types = {*TYPES, "unknown", ""}
     wanted = [r for r in records if chosen or as_type or r.observation_type in judged_types]

@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 import structlog
 
 from calwatch.arrivals.interval import IntervalSource
+from calwatch.arrivals.job import Job
 from calwatch.arrivals.source import ArrivalSource
 from calwatch.butler.model import ExposureRecord
 from calwatch.errors import CalwatchError, RecordError, WaitError
 from calwatch.ledger.store import Ledger
 from calwatch.service.exposures import Bookkeeper
-from calwatch.service.job import Job
 from calwatch.service.judging import JudgeFactory, RepositoryLike
 from calwatch.service.lifecycle import Clock, Stop, SystemClock, stopped_by_signals
 from calwatch.service.looking import ExposureInHand, look

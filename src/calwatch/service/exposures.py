@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from calwatch.arrivals.job import Job
 from calwatch.butler.model import ExposureRecord
 from calwatch.ledger.store import Ledger
-from calwatch.service.job import Job
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.lifecycle import Clock
 from calwatch.service.looking import ExposureInHand

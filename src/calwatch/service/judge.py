@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
+from calwatch.arrivals.job import Job
 from calwatch.arrivals.reconcile import CALIB_TYPES
 from calwatch.butler.files import local_copy
 from calwatch.butler.model import CertifiedDataset, ExposureRecord
@@ -30,7 +31,6 @@ from calwatch.errors import (
 from calwatch.isr.chain import run_isr
 from calwatch.isr.model import IsrInput
 from calwatch.isr.switches import needed_calibrations, switches_for
-from calwatch.service.job import Job
 from calwatch.service.judging import JudgeFactory
 from calwatch.verify.amplifier import Frame
 from calwatch.verify.inputs import check_raw

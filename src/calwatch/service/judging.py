@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from calwatch.arrivals.job import Job
 from calwatch.butler.model import Chain, ExposureRecord, RawDataset
-from calwatch.service.job import Job
 from calwatch.verify.model import DetectorResult, ExposureResult
 
 

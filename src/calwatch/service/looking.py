@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from calwatch.arrivals.job import Job
 from calwatch.arrivals.reconcile import (
     CALIB_TYPES,
     Candidate,
@@ -18,7 +19,6 @@ from calwatch.arrivals.reconcile import (
 from calwatch.butler.model import Chain, ExposureRecord, RawDataset
 from calwatch.errors import WaitError
 from calwatch.ledger.store import Ledger
-from calwatch.service.job import Job
 from calwatch.service.judging import JudgeFactory, RepositoryLike
 from calwatch.settings import Settings
 

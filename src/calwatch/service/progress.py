@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from calwatch.arrivals.job import Job
 from calwatch.butler.model import ExposureRecord
-from calwatch.service.job import Job
 from calwatch.verify.model import DetectorResult, ExposureResult, Verdict
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from calwatch.arrivals.job import Job
 from calwatch.butler.model import ExposureRecord
 from calwatch.errors import CalwatchError, RetryError, WaitError
-from calwatch.service.job import Job
 from calwatch.service.looking import ExposureInHand
 from calwatch.settings import RetrySettings
 
