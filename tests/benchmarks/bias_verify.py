@@ -77,7 +77,7 @@ def main() -> None:
                     calib_darks=3,
                     calib_flats=3,
                     ramp_pairs=4,
-                )  # fmt: skip
+                )
             )
         job = first_job(root, given.type)
         judge = Judge(JudgeSettings())
