@@ -19,7 +19,10 @@ TYPES = ("bias", "dark", "flat")
 
 @click.group()
 def limits() -> None:
-    """Check and show limits: the profiles dmtn101 and cp_verify, or any file."""
+    """Check and show limits: the profiles dmtn101 and cp_verify, or any file.
+
+    Example: calwatch limits show --instrument LATISS
+    """
 
 
 @limits.command()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,8 +16,15 @@ from calwatch.verify.model import DetectorResult, TestResult, Verdict
 STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "yellow"}
 WIDTH = 150
 """Columns of the table where the output is no terminal."""
-MOST_FINDINGS = 4
-"""Findings shown for one detector before the rest are only counted."""
+MOST_TESTS = 4
+"""Tests shown for one detector before the rest are only counted; a PASS shows half of them."""
+MOST_PARTS = 4
+"""Amplifiers named for one test before the rest are only counted."""
+MOST_NOTES = 2
+"""Lines given to warnings, and to amplifiers that are UNKNOWN beside one that FAILed."""
+TESTED_TYPES = ("bias", "dark", "flat")
+"""Types of exposure that are verified against a certified calibration of the same type."""
+_UUID = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} ")
 
 
 def findings(result: DetectorResult) -> list[tuple[str, TestResult]]:
@@ -29,38 +38,78 @@ def findings(result: DetectorResult) -> list[tuple[str, TestResult]]:
 
 
 def against(result: DetectorResult) -> str:
-    """Name the certified calibration that was verified against: its RUN's last part and start."""
-    chain = result.provenance.get("chain", {})
-    entry = chain.get(result.calib_type) if result.calib_type != "" else None
+    """Name the certified calibration that was verified against: its collection's last part.
+
+    Empty for an exposure that is none of bias, dark and flat.
+    """
+    if result.calib_type not in TESTED_TYPES:
+        return ""
+    entry = result.provenance.get("chain", {}).get(result.calib_type)
     if entry is None:
-        return f"no certified {result.calib_type}"
+        return "none certified"
     return str(entry["collection"]).rsplit("/", 1)[-1]
 
 
 def _what(result: DetectorResult) -> str:
     if result.verdict is Verdict.UNKNOWN:
-        return escape(result.reason)
-    found = findings(result)
-    if not found:
-        return ""
-    lines = [escape(test.reason or f"{part} {test.name}") for part, test in found[:MOST_FINDINGS]]
-    more = Counter(test.name for _, test in found[MOST_FINDINGS:])
-    if more:
-        lines.append("and " + ", ".join(f"{count} more {name}" for name, count in more.items()))
-    return "\n".join(lines)
+        # The JSON names datasets by UUID too; a person reads the collection.
+        lines = [escape(_UUID.sub("", result.reason))]
+    else:
+        lines = _crossed(result)
+    if result.verdict is Verdict.FAIL:
+        unknown = [a.reason for a in result.amps.values() if a.verdict is Verdict.UNKNOWN]
+        lines += _cut([reason for reason in unknown if reason], "not judged: ")
+    lines += [f"[dim]{line}[/dim]" for line in _cut(result.warnings, "note: ")]
+    return "\n".join(line for line in lines if line)
+
+
+def _crossed(result: DetectorResult) -> list[str]:
+    """Return a line for each test that was crossed: the first part in full, the others named."""
+    groups: dict[tuple[bool, str], list[tuple[str, TestResult]]] = {}
+    for part, test in findings(result):
+        groups.setdefault((test.severity != "SERIOUS", test.name), []).append((part, test))
+    ordered = sorted(groups.items(), key=lambda group: (group[0][0], -len(group[1])))
+    most = MOST_TESTS if result.verdict is Verdict.FAIL else MOST_TESTS // 2
+    lines = [_line(only_warning, found) for (only_warning, _), found in ordered[:most]]
+    rest = [
+        f"{name} (warning)" if only_warning else name for (only_warning, name), _ in ordered[most:]
+    ]
+    return [*lines, f"and {', '.join(rest)}"] if rest else lines
+
+
+def _line(only_warning: bool, found: Sequence[tuple[str, TestResult]]) -> str:
+    part, test = found[0]
+    text = test.reason or f"{part} {test.name}"
+    others = [other for other, _ in found[1:]]
+    if others:
+        text += f"; also {', '.join(others[:MOST_PARTS])}"
+    if len(others) > MOST_PARTS:
+        text += f" and {len(others) - MOST_PARTS} more"
+    return ("[yellow]warning:[/yellow] " if only_warning else "") + escape(text)
+
+
+def _cut(sentences: Sequence[str], prefix: str) -> list[str]:
+    """Return the first of some sentences, a line each, and how many there are besides."""
+    distinct = list(dict.fromkeys(sentences))
+    lines = [escape(prefix + sentence) for sentence in distinct[:MOST_NOTES]]
+    if len(distinct) > MOST_NOTES:
+        lines[-1] += f" (and {len(distinct) - MOST_NOTES} more)"
+    return lines
 
 
 def verdict_table(results: Iterable[DetectorResult], title: str = "") -> Table:
     """Build the table, one row per exposure and detector, in the order given."""
-    table = Table(title=title or None, show_lines=False, expand=False)
-    for name in ("exposure", "detector", "type", "verdict", "what, where, by how much", "against"):
-        table.add_column(name, overflow="fold", no_wrap=name in {"exposure", "type", "verdict"})
+    table = Table(title=escape(title) or None, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("exposure", "detector", "type", "verdict"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what, where, by how much", overflow="fold", min_width=30)
+    table.add_column("against", overflow="fold")
     for result in results:
         style = STYLES[result.verdict]
         table.add_row(
             str(result.exposure_id),
-            result.detector_name,
-            result.calib_type,
+            escape(result.detector_name),
+            escape(result.calib_type),
             f"[{style}]{result.verdict.value}[/{style}]",
             _what(result),
             escape(against(result)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -16,7 +16,7 @@ from calwatch.errors import StopError
 
 if TYPE_CHECKING:
     from calwatch.arrivals.job import Job
-    from calwatch.butler.model import ExposureRecord
+    from calwatch.butler.model import ExposureRecord, RawDataset
     from calwatch.butler.repository import Repository
     from calwatch.camera.model import Camera
     from calwatch.service.judge import JudgeSettings
@@ -110,7 +110,8 @@ def _jobs(
 
     judged_types = {*TYPES, "unknown", ""}
     wanted = [r for r in records if chosen or as_type or r.observation_type in judged_types]
-    skipped = Counter(r.observation_type for r in records if r not in wanted)
+    chosen_ids = {r.exposure_id for r in wanted}
+    skipped = Counter(r.observation_type for r in records if r.exposure_id not in chosen_ids)
     if skipped:
         words = ", ".join(f"{count} {word}" for word, count in skipped.items())
         click.echo(f"not calibrations, left out: {words}", err=True)
@@ -120,9 +121,12 @@ def _jobs(
     raws = repository.raws(camera.instrument, [r.exposure_id for r in wanted], numbers)
     if not raws:
         raise StopError(f"{repository.root}: no raw file of the chosen exposures and detectors")
+    of_exposure: dict[int, list[RawDataset]] = defaultdict(list)
+    for raw in raws:
+        of_exposure[raw.exposure_id].append(raw)
     jobs = []
     for record in wanted:
-        mine = [raw for raw in raws if raw.exposure_id == record.exposure_id]
+        mine = of_exposure[record.exposure_id]
         calib_type = as_type or record.observation_type
         needed = needed_calibrations(camera, calib_type) if calib_type in TYPES else ()
         chains = repository.chains(record, needed, [raw.detector for raw in mine], collection)

@@ -99,11 +99,11 @@ class Judge:
         UnreachableFileError
             If a file cannot be fetched and the settings say to wait for it.
         CameraError
-            If the instrument or the detector is not known.
+            If the instrument is not known.
         """
         camera = self._settings.camera_of(job.exposure.instrument)
         try:
-            return self._judge(job, camera, camera.detector(job.detector))
+            return self._judge(job, camera, _detector(job, camera))
         except RecordError as error:
             return self.unknown(job, str(error))
         except UnreachableFileError as error:
@@ -114,10 +114,9 @@ class Judge:
     def unknown(self, job: Job, reason: str) -> DetectorResult:
         """Return the UNKNOWN result of a job that cannot be judged."""
         camera = self._settings.camera_of(job.exposure.instrument)
-        detector = camera.detector(job.detector)
-        return unknown_result(
-            _exposure(job, camera), detector.number, detector.name, reason, self._limits
-        )
+        names = {detector.number: detector.name for detector in camera.detectors}
+        name = names.get(job.detector, str(job.detector))
+        return unknown_result(_exposure(job, camera), job.detector, name, reason, self._limits)
 
     def merge(self, results: Sequence[DetectorResult], exposure: ExposureRecord) -> ExposureResult:
         """Merge all detectors of one exposure."""
@@ -130,7 +129,7 @@ class Judge:
         if damage or job.calib_type not in CALIB_TYPES:
             raise RecordError("; ".join(_why_not(job, raw, detector, damage)))
         if job.calib_type == "dark" and not isfinite(facts.dark_time):
-            raise RecordError(f"{job.raw.uri}: DARKTIME and EXPTIME give no number of seconds")
+            raise RecordError(f"{_file(job)}: DARKTIME and EXPTIME give no number of seconds")
         certified = self._certified(job, needed_calibrations(camera, job.calib_type), detector)
         calibrations = certified.calibrations
         seed = _seed(facts, job.detector)
@@ -185,12 +184,25 @@ class Judge:
         return self._cache.get(dataset.uuid, load)
 
 
+def _detector(job: Job, camera: Camera) -> Detector:
+    """Return the job's detector; one that the camera lacks cannot be judged."""
+    try:
+        return camera.detector(job.detector)
+    except CameraError as error:
+        raise RecordError(f"{_file(job)}: {error}") from error
+
+
 def _check_exposure(facts: header.HeaderFacts, job: Job) -> None:
     """Refuse a file that holds another exposure than the Butler says."""
     if facts.obs_id and job.exposure.obs_id and facts.obs_id != job.exposure.obs_id:
         raise RecordError(
-            f"{job.raw.uri}: holds exposure {facts.obs_id}, the Butler says {job.exposure.obs_id}"
+            f"{_file(job)}: holds exposure {facts.obs_id}, the Butler says {job.exposure.obs_id}"
         )
+
+
+def _file(job: Job) -> str:
+    """Return the name of the raw file, as all that is said of its content gives it."""
+    return job.raw.uri.rsplit("/", 1)[-1]
 
 
 def _read_raw(job: Job, camera: Camera, detector: Detector) -> tuple[RawFrame, str]:
@@ -199,7 +211,10 @@ def _read_raw(job: Job, camera: Camera, detector: Detector) -> tuple[RawFrame, s
         try:
             return read_raw(path, camera, detector), ""
         except ChecksumError as error:
-            return read_raw(path, camera, detector, checksums=False), str(error)
+            try:
+                return read_raw(path, camera, detector, checksums=False), str(error)
+            except RecordError as further:
+                raise RecordError(f"{error}; {further}") from further
 
 
 def _why_not(job: Job, raw: RawFrame, detector: Detector, damage: str) -> list[str]:

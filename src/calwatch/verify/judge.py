@@ -248,8 +248,9 @@ def _amp_fault(frame: Frame, index: int, metrics: Metrics) -> str:
     amp, isr = frame.detector.amplifiers[index], frame.isr
     if frame.raw.faults[index]:
         return frame.raw.faults[index]
-    if frame.calibrations.ptc is not None:
-        fault = reference_fault(float(isr.gain[index]), float(isr.read_noise[index]))
+    ptc = frame.calibrations.ptc
+    if ptc is not None:
+        fault = reference_fault(float(ptc.gain[index]), float(ptc.noise[index]))
         if fault:
             return fault
     if amp.name in isr.bad_amps:

@@ -1,0 +1,140 @@
+"""Three simulated nights of a small camera, made once for all tests that judge real files."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calwatch.arrivals.job import Job
+from calwatch.butler.repository import Repository
+from calwatch.camera.loader import load_camera
+from calwatch.camera.model import Camera, Detector
+from calwatch.isr.switches import needed_calibrations
+from calwatch.service.judge import Judge, JudgeSettings
+from calwatch.simulate.plan import DAILY_PROGRAM, SimulationPlan
+from calwatch.simulate.repository import read_truth, simulate
+from calwatch.simulate.truth import Truth
+from calwatch.verify.model import DetectorResult
+
+MINI = Path(__file__).parent / "data" / "mini.yaml"
+FAULTS = (
+    "missing_calibration:type=dark,night=2",
+    "read_noise:amp=C03,factor=1.4,night=3,type=bias,number=1",
+    "read_noise:reb=R00_Reb0,factor=0.7,night=3,type=bias,number=2",
+    "bias_jump:amp=C10,adu=80,night=3,type=bias,number=3",
+    "bias_shift:amp=C05,r0=40,r1=90,adu=20,night=3,number=4",
+    "dead_amp:amp=C07,night=3,type=bias,number=5",
+    "wrong_sequencer:night=3,type=bias,number=6",
+    "missing_hdu:amp=C12,night=3,type=bias,number=7",
+    "truncated_file:night=3,type=bias,number=8",
+    "light_leak:rate=2.0,night=3,number=1",
+    "nan_header:night=3,number=2",
+    "gain_step:amp=C12,factor=1.08,night=3,type=flat,number=1",
+    "lamp_off:night=3,number=2",
+    "saturated_flat:night=3,number=3",
+    "dead_amp:amp=C06,night=3,type=flat,number=4",
+)
+"""One exposure each of the third night; on the second no dark is certified."""
+
+Which = tuple[int, str, int]
+"""Night, type, and place in the set, each from 1."""
+
+
+@dataclass(frozen=True)
+class Nights:
+    """The simulated repository and everything there is to judge in it."""
+
+    root: Path
+    truth: Truth
+    jobs: Mapping[Which, Job]
+    exposures: Mapping[int, Which]
+    """By exposure id."""
+
+    camera_file: str = str(MINI)
+    where: str = f"exposure.science_program = '{DAILY_PROGRAM}'"
+
+    @property
+    def camera(self) -> Camera:
+        return load_camera(self.camera_file)
+
+    @property
+    def detector(self) -> Detector:
+        return self.camera.detector(0)
+
+    def day(self, night: int) -> str:
+        """Return a Butler expression for one night."""
+        return f"exposure.day_obs = {self.jobs[night, 'bias', 1].exposure.day_obs}"
+
+    def registry(self, folder: Path) -> Path:
+        """Copy the repository, less its raws, which the copy finds where they are."""
+        copy = folder / "repo"
+        shutil.copytree(self.root, copy, ignore=shutil.ignore_patterns("raws"))
+        return copy
+
+
+def _simulated(root: Path) -> None:
+    """Simulate, or wait for the process that does."""
+    with root.with_name("simulating").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (root / "truth.json").exists():
+            return
+        plan = SimulationPlan(
+            root=str(root),
+            instrument="MiniCam",
+            camera=str(MINI),
+            detectors=(0,),
+            nights=3,
+            seed=3,
+            faults=FAULTS,
+            biases=9,
+            darks=3,
+            flats=5,
+            calib_biases=12,
+            calib_darks=8,
+            calib_flats=10,
+            ramp_pairs=6,
+            processes=1,
+        )
+        simulate(plan)
+
+
+@pytest.fixture(scope="session")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Nights:
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = shared / "nights"
+    _simulated(root)
+    truth = read_truth(root)
+    told: dict[int, dict[str, Any]] = {e["exposure_id"]: e for e in truth.exposures if e["night"]}
+    exposures = {
+        number: (e["night"], e["observation_type"], e["current"]) for number, e in told.items()
+    }
+    camera = load_camera(MINI)
+    jobs = {}
+    with Repository.open(root) as repository:
+        raws = {raw.exposure_id: raw for raw in repository.raws("MiniCam", exposures)}
+        for record in repository.exposures("MiniCam", exposure_ids=exposures):
+            kind = record.observation_type
+            chain = repository.chains(record, needed_calibrations(camera, kind), [0])[0]
+            job = Job(record, kind, 0, raws[record.exposure_id], chain)
+            jobs[exposures[record.exposure_id]] = job
+    return Nights(root, truth, jobs, exposures)
+
+
+@pytest.fixture(scope="session")
+def judge(nights: Nights) -> Judge:
+    """The real thing, which goes on after every exposure it cannot judge."""
+    return Judge(JudgeSettings(camera=nights.camera_file))
+
+
+@pytest.fixture(scope="session")
+def verdicts(nights: Nights, judge: Judge) -> Mapping[Which, DetectorResult]:
+    """All three nights, judged."""
+    return {which: judge(job) for which, job in nights.jobs.items()}
