@@ -121,7 +121,8 @@ def _combine(arguments: dict[str, Any], *, quiet: bool) -> dict[int, str]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task(arguments["calib_type"], total=None)
 
         def report(done: int, total: int, what: str) -> None:

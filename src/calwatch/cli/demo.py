@@ -32,8 +32,14 @@ LIVE_SECONDS = 20.0
 
 @click.command()
 @click.option("--once", is_flag=True, help="End when every exposure is judged.")
-@click.option("--dir", "directory", default="demo", show_default=True,
-              type=click.Path(file_okay=False, path_type=Path), help="Where to put it all.")  # fmt: skip
+@click.option(
+    "--dir",
+    "directory",
+    default="demo",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to put it all.",
+)
 @click.option("--seed", default=1, show_default=True, help="Of the simulation.")
 @click.option("--processes", "-j", type=click.IntRange(1), default=2, show_default=True)
 def demo(once: bool, directory: Path, seed: int, processes: int) -> None:
@@ -79,6 +85,12 @@ def _simulate(console: Console, root: Path, seed: int, processes: int) -> None:
             nights=NIGHTS,
             seed=seed,
             faults=FAULTS,
+            calib_biases=16,
+            calib_darks=8,
+            calib_flats=12,
+            ramp_pairs=8,
+            second_generation=("bias",),
+            compress=False,
             processes=processes,
         )
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from calwatch.simulate.plan import SimulationPlan
     from calwatch.simulate.truth import Truth
 
@@ -114,7 +117,7 @@ def _summary(plan: SimulationPlan, truth: Truth) -> dict[str, Any]:
 
 
 def with_progress(plan: SimulationPlan) -> Truth:
-    """Simulate with a bar for each stage.
+    """Simulate with a bar for each stage on a terminal, and a line as each stage ends.
 
     Raises
     ------
@@ -126,7 +129,6 @@ def with_progress(plan: SimulationPlan) -> Truth:
         BarColumn,
         MofNCompleteColumn,
         Progress,
-        TaskID,
         TextColumn,
         TimeElapsedColumn,
     )
@@ -139,12 +141,28 @@ def with_progress(plan: SimulationPlan) -> Truth:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
+        return make(plan, _Stages(bars).report)
 
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done)
 
-        return make(plan, report)
+class _Stages:
+    """Shows the stages of a simulation: the present one as a bar, those that ended as a line."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._running: dict[str, tuple[TaskID, float]] = {}
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        """Take note of progress; a stage ends when all of it is done."""
+        now = time.monotonic()
+        if stage not in self._running:
+            self._running[stage] = (self._bars.add_task(stage, total=total), now)
+        task, begun = self._running[stage]
+        self._bars.update(task, completed=done)
+        if done >= total:
+            del self._running[stage]
+            self._bars.remove_task(task)
+            self._bars.console.print(f"{stage}: {done} in {now - begun:.0f} s", highlight=False)

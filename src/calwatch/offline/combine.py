@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -20,7 +22,7 @@ from calwatch.calibrations.model import ImageCalibration
 from calwatch.calibrations.read import read_calibration
 from calwatch.camera.model import Camera, Detector
 from calwatch.errors import StopError
-from calwatch.offline.combine_frames import FrameSetup, forget_calibrations
+from calwatch.offline.combine_frames import FrameSetup, forget_calibrations, worker_pool
 from calwatch.offline.combine_images import combine_frames, creation_metadata, scaled
 from calwatch.offline.combine_inputs import CORRECTED_WITH, DetectorInputs, find_inputs
 from calwatch.offline.combine_tables import measure_defects, measure_linearizer, measure_ptc
@@ -49,7 +51,7 @@ class _Work:
 
     camera: Camera
     calib_type: str
-    processes: int
+    pool: Executor | None
     compress: bool
     on_progress: Progress | None
     total: int
@@ -78,6 +80,7 @@ def combine(
     calib_collection: str | None = None,
     physical_filter: str = "",
     processes: int = 1,
+    pool: Executor | None = None,
     compress: bool = True,
     scratch: str | Path | None = None,
     on_progress: Progress | None = None,
@@ -106,6 +109,8 @@ def combine(
         Of a flat; taken from the exposures if empty.
     processes
         Frames corrected at the same time.
+    pool
+        Worker processes to use instead of starting such.
     compress
         Write images with lossless compression.
     scratch
@@ -145,8 +150,12 @@ def combine(
         raise StopError("no detectors to combine")
     filter_name = _check_exposures(calib_type, next(iter(found.values())), physical_filter)
     steps = max(1, len(exposure_ids)) * len(found)
-    work = _Work(camera, calib_type, processes, compress, on_progress, steps)
-    with tempfile.TemporaryDirectory(prefix="calwatch-combine-", dir=scratch) as directory:
+    workers = nullcontext(pool) if pool else worker_pool(processes if exposure_ids else 1)
+    with (
+        tempfile.TemporaryDirectory(prefix="calwatch-combine-", dir=scratch) as directory,
+        workers as used,
+    ):
+        work = _Work(camera, calib_type, used, compress, on_progress, steps)
         files = _make_all(work, found, Path(directory))
         uuids = put_calibrations(
             root,
@@ -214,7 +223,7 @@ def _make_image(
     setup = FrameSetup(work.camera, detector, work.calib_type, inputs.calibrations, True)
     tick = work.tick(f"{work.calib_type} {detector.name}")
     with tempfile.TemporaryDirectory(dir=directory) as stack:
-        image, levels = combine_frames(setup, inputs, Path(stack), work.processes, tick)
+        image, levels = combine_frames(setup, inputs, Path(stack), work.pool, tick)
     write_image_calibration(path, image, compress=work.compress)
     return levels
 
@@ -244,8 +253,8 @@ def _make_table(work: _Work, detector: Detector, inputs: DetectorInputs, path: P
         write_defects(path, defects, metadata | {"OBSTYPE": "defects"})
         tick()
     elif work.calib_type == "ptc":
-        measured = measure_ptc(setup, inputs, work.processes, tick)
+        measured = measure_ptc(setup, inputs, work.pool, tick)
         write_ptc(path, measured.ptc, metadata, columns=measured.columns)
     else:
-        linearizer = measure_linearizer(setup, inputs, work.processes, tick)
+        linearizer = measure_linearizer(setup, inputs, work.pool, tick)
         write_linearizer(path, linearizer, metadata)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
@@ -11,9 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy import ndimage
 
-from calwatch.arrays import BoolArray, DoubleArray, FloatArray
+from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray
 from calwatch.butler.files import local_copy
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import CalibrationSet
@@ -28,13 +28,15 @@ from calwatch.isr.cosmic_rays import replace_cosmic_rays
 from calwatch.isr.model import IsrInput, IsrResult, IsrSwitches
 from calwatch.isr.switches import switches_for
 from calwatch.offline.combine_ptc import PairPoint, difference_noise, pair_point
+from calwatch.offline.combine_stack import ByteArray, flag_frame, prepare_stack
 
-BAD_PIXEL, COSMIC_RAY = 1, 2
-"""Bits of the stored frame masks."""
 CR_GROW = 2
 """Pixels by which cosmic rays in darks are grown (cp_pipe ``cpDark.py``)."""
 EDGE = 20
 """Pixels left out around each amplifier in pairs (cp_pipe ``numEdgeSuspect``), if it is large."""
+
+_WITH_LEVEL = ("flat", "linearizer")
+"""Types that use the level of each frame."""
 
 _UNUSABLE = int(Mask.BAD | Mask.NO_DATA | Mask.SAT | Mask.UNMASKEDNAN)
 
@@ -76,10 +78,9 @@ class Frame:
     units: str
     """``electron`` or ``adu``."""
     level: float
-    """Clipped mean of the detector's good pixels, in ``units``."""
+    """Clipped mean of the detector's good pixels, in ``units``; NaN where nothing needs it."""
     amp_levels: DoubleArray
-    overscan: DoubleArray
-    """Median of the serial overscan of each amplifier, ADU."""
+    """The same of each amplifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,67 +98,93 @@ class Pair:
     facts: tuple[HeaderFacts, HeaderFacts]
     header: Mapping[str, Any]
     points: tuple[PairPoint, ...]
+    """Empty for biases."""
     noise: DoubleArray
-    """ADU: from the difference, meaningful for biases."""
+    """ADU: from the difference; empty for flats."""
     overscan: DoubleArray
     """ADU."""
 
 
 def make_store(directory: Path, n_frames: int, detector: Detector) -> tuple[str, str]:
     """Make the arrays on disk that hold a stack of frames and of masks; return their paths."""
-    shape = (n_frames, *detector.shape)
-    names = directory / "pixels.npy", directory / "masks.npy"
+    names = directory / "pixels", directory / "masks"
     for name, kind in zip(names, (np.float32, np.uint8), strict=True):
-        np.lib.format.open_memmap(name, mode="w+", dtype=kind, shape=shape).flush()
+        with name.open("wb") as file:
+            file.truncate(
+                n_frames * detector.shape[0] * detector.shape[1] * np.dtype(kind).itemsize
+            )
     return str(names[0]), str(names[1])
 
 
-def run_tasks(
-    work: Callable[[Task], Result], tasks: Sequence[Task], processes: int
-) -> Iterator[Result]:
-    """Yield the result of each task in order, working in so many processes."""
-    if processes <= 1 or len(tasks) <= 1:
-        yield from map(work, tasks)
+@contextmanager
+def worker_pool(processes: int) -> Iterator[Executor | None]:
+    """Give so many worker processes, or None where the work is to be done in this one."""
+    if processes <= 1:
+        yield None
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, tasks)
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def run_tasks(
+    work: Callable[[Task], Result], tasks: Sequence[Task], pool: Executor | None
+) -> Iterator[Result]:
+    """Yield the result of each task in order, in the workers of a pool if there is one."""
+    return map(work, tasks) if pool is None else pool.map(work, tasks)
 
 
 def store_frame(task: FrameTask) -> Frame:
     """Correct one frame, put it in its place on disk, and return its numbers."""
     setup = task.setup
     facts, header, result = _correct(setup, task.uri)
-    image = result.image
-    bad = _unusable(result)
     units = "electron" if "gain" in result.applied else "adu"
     if task.pixels:
-        flags = np.where(bad, np.uint8(BAD_PIXEL), np.uint8(0))
+        flags = _flags(result, setup, facts)
         if setup.calib_type == "dark":
-            if "variance" in result.applied:
-                flags[_cosmic_rays(result, _seed(facts, setup.detector))] |= COSMIC_RAY
-            image = image / np.float32(_positive_time(facts, task.uri))
-        np.lib.format.open_memmap(task.pixels, mode="r+")[task.index] = image
-        np.lib.format.open_memmap(task.masks, mode="r+")[task.index] = flags
-    good = ~bad
-    amp_levels = np.array(
-        [
-            clipped_statistics(image[box][good[box]], 5.0, 3).mean if good[box].any() else np.nan
-            for box in (amp.bbox.slices for amp in setup.detector.amplifiers)
-        ]
-    )
+            result.image[...] /= np.float32(_positive_time(facts, task.uri))
+        _store(task.pixels, task.index, result.image)
+        _store(task.masks, task.index, flags)
+    amp_levels = np.full(len(setup.detector.amplifiers), np.nan)
+    if setup.calib_type in _WITH_LEVEL:
+        amp_levels = _levels(result, setup.detector)
     areas = np.array([amp.bbox.area for amp in setup.detector.amplifiers], float)
     finite = np.isfinite(amp_levels)
     level = float(np.average(amp_levels[finite], weights=areas[finite])) if finite.any() else np.nan
-    return Frame(facts, header, units, level, amp_levels, _overscan(result, setup.detector))
+    return Frame(facts, header, units, level, amp_levels)
+
+
+def _store(path: str, index: int, frame: FloatArray | ByteArray) -> None:
+    with Path(path).open("r+b") as file:
+        file.seek(index * frame.nbytes)
+        np.ascontiguousarray(frame).tofile(file)
+
+
+def _levels(result: IsrResult, detector: Detector) -> DoubleArray:
+    """Return the clipped mean of the good pixels of each amplifier; NaN where there are none."""
+    good = ~_unusable(result)
+    boxes = [amp.bbox.slices for amp in detector.amplifiers]
+    return np.array(
+        [
+            clipped_statistics(result.image[box][good[box]], 5.0, 3).mean
+            if good[box].any()
+            else np.nan
+            for box in boxes
+        ]
+    )
 
 
 def measure_pair(task: PairTask) -> Pair:
-    """Correct two frames and measure means and the variance of their difference."""
+    """Correct two frames; measure noise if they are biases, means and variance if flats."""
     detector = task.setup.detector
     facts_1, header, first = _correct(task.setup, task.uris[0])
     facts_2, _, second = _correct(task.setup, task.uris[1])
     bad = _unusable(first) | _unusable(second)
     points, noise = [], []
+    biases = facts_1.observation_type == "bias"
     for amp in detector.amplifiers:
         edge = min(EDGE, amp.bbox.width // 10, amp.bbox.height // 10)
         rows, columns = amp.bbox.slices
@@ -167,8 +194,10 @@ def measure_pair(task: PairTask) -> Pair:
         )
         good = ~bad[box]
         pixels = first.image[box][good], second.image[box][good]
-        points.append(pair_point(*pixels))
-        noise.append(difference_noise(*pixels))
+        if biases:
+            noise.append(difference_noise(*pixels))
+        else:
+            points.append(pair_point(*pixels))
     overscan = np.mean([_overscan(first, detector), _overscan(second, detector)], axis=0)
     return Pair((facts_1, facts_2), header, tuple(points), np.array(noise), overscan)
 
@@ -235,13 +264,16 @@ def _unusable(result: IsrResult) -> BoolArray:
     return np.asarray((result.mask & _UNUSABLE != 0) | ~np.isfinite(result.image))
 
 
-def _cosmic_rays(result: IsrResult, seed: int) -> BoolArray:
-    _, mask = replace_cosmic_rays(result.image, result.mask, result.variance, seed)
-    hit = (mask & int(Mask.CR)) != 0
-    square = np.ones((3, 3), bool)
-    return (
-        np.asarray(ndimage.binary_dilation(hit, square, iterations=CR_GROW)) if hit.any() else hit
-    )
+def _flags(result: IsrResult, setup: FrameSetup, facts: HeaderFacts) -> ByteArray:
+    """Return the flags of a frame: bad pixels, and in darks cosmic rays."""
+    mask, hit = result.mask, 0
+    if setup.calib_type == "dark" and "variance" in result.applied:
+        seed = _seed(facts, setup.detector)
+        _, mask = replace_cosmic_rays(result.image, result.mask, result.variance, seed)
+        hit = int(Mask.CR)
+    flags = np.empty(mask.shape, np.uint8)
+    flag_frame(result.image, mask, _UNUSABLE, hit, CR_GROW, flags)
+    return flags
 
 
 def _overscan(result: IsrResult, detector: Detector) -> DoubleArray:
@@ -267,20 +299,37 @@ def _seed(facts: HeaderFacts, detector: Detector) -> int:
 
 
 def read_bands(
-    pixels: str, masks: str, scale: DoubleArray, rows: int
+    pixels: str, masks: str, shape: tuple[int, int], scale: DoubleArray, rows: int
 ) -> Iterator[tuple[slice, FloatArray]]:
     """Yield bands of rows of the stack, each frame divided by its scale, NaN where not to be used.
 
-    A pixel marked as a cosmic ray in more than half of the frames is a hot pixel and is kept.
+    Parameters
+    ----------
+    pixels, masks
+        Paths from `make_store`.
+    shape
+        Rows and columns of the detector.
+    scale
+        One number for each frame.
+    rows
+        Height of a band; the last may be lower.
     """
-    n_frames, n_rows, _ = np.load(pixels, mmap_mode="r").shape
-    for first in range(0, n_rows, rows):
-        band = slice(first, min(first + rows, n_rows))
-        # Opened anew for each band, so that the pages of the bands before can be let go.
-        values = np.array(np.load(pixels, mmap_mode="r")[:, band])
-        values /= scale.astype(np.float32)[:, None, None]
-        marks = np.array(np.load(masks, mmap_mode="r")[:, band])
-        hit = marks & COSMIC_RAY != 0
-        hit &= hit.sum(axis=0) <= n_frames / 2
-        values[hit | (marks & BAD_PIXEL != 0)] = np.nan
+    divisors = scale.astype(np.float32)
+    for first in range(0, shape[0], rows):
+        band = slice(first, min(first + rows, shape[0]))
+        values = _load(pixels, len(scale), shape, band, np.float32)
+        marks = _load(masks, len(scale), shape, band, np.uint8)
+        prepare_stack(values, marks, divisors)
         yield band, values
+
+
+def _load(
+    path: str, n_frames: int, shape: tuple[int, int], band: slice, kind: type[np.generic]
+) -> AnyArray:
+    """Read the same rows of every frame."""
+    values = np.empty((n_frames, band.stop - band.start, shape[1]), kind)
+    with Path(path).open("rb") as file:
+        for index, frame in enumerate(values):
+            file.seek((index * shape[0] + band.start) * shape[1] * frame.itemsize)
+            file.readinto(frame.data)
+    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ Tick = Callable[[], None]
 
 
 def combine_frames(
-    setup: FrameSetup, inputs: DetectorInputs, scratch: Path, processes: int, tick: Tick
+    setup: FrameSetup, inputs: DetectorInputs, scratch: Path, pool: Executor | None, tick: Tick
 ) -> tuple[ImageCalibration, DoubleArray]:
     """Return the combined image of one detector and the level of each of its frames.
 
@@ -47,8 +48,8 @@ def combine_frames(
         Raws, oldest first.
     scratch
         Directory for the stack of frames: 5 bytes a pixel and frame.
-    processes
-        Frames corrected at the same time.
+    pool
+        Worker processes that correct the frames; this process if None.
     tick
         Called after each frame.
 
@@ -62,7 +63,7 @@ def combine_frames(
     pixels, masks = make_store(scratch, len(inputs.raws), setup.detector)
     tasks = [FrameTask(setup, uri, index, pixels, masks) for index, uri in enumerate(inputs.raws)]
     frames = []
-    for frame in run_tasks(store_frame, tasks, processes):
+    for frame in run_tasks(store_frame, tasks, pool):
         frames.append(frame)
         tick()
     levels = np.array([frame.level for frame in frames])
@@ -84,7 +85,7 @@ def _combined(
     image, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
     mask = np.zeros(shape, np.int32)
     rows = max(1, BAND_BYTES // (4 * shape[1] * len(scale)))
-    for band, values in read_bands(pixels, masks, scale, rows):
+    for band, values in read_bands(pixels, masks, shape, scale, rows):
         image[band], variance[band], kept = clipped_mean(values)
         mask[band][kept == 0] = int(Mask.BAD)
     neutral = 1.0 if setup.calib_type == "flat" else 0.0
@@ -168,7 +169,9 @@ def image_metadata(
     }
     if image.calib_type == "flat":
         metadata["FILTER"] = image.physical_filter
-        metadata["FLATSRC"] = frames[0].header.get("FLATSRC") or "DOME"
+        source = frames[0].header.get("FLATSRC")
+        if source:
+            metadata["FLATSRC"] = source
     for index, (exposure, frame) in enumerate(zip(inputs.exposures, frames, strict=True)):
         metadata[f"CPP_INPUT_{index}"] = exposure.exposure_id
         metadata[f"CPP_INPUT_DATE_{index}"] = str(frame.header.get("DATE-BEG") or "")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TypeAlias
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from calwatch.arrays import DoubleArray, FloatArray, IntArray
+
+ByteArray: TypeAlias = NDArray[np.uint8]
+"""Flags of pixels."""
 
 SIGMA = 3.0
 PASSES = 3
 """Clipping of cp_pipe ``cpCombine.py``."""
+
+BAD_PIXEL, COSMIC_RAY = 1, 2
+"""Bits of the masks that come with the frames of a stack."""
 
 _IQR_TO_SIGMA = 0.741301109252802
 
@@ -23,7 +33,7 @@ def clipped_mean(stack: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
     Parameters
     ----------
     stack
-        Shape (frames, rows, columns); NaN where a pixel is not to be used.
+        Shape (frames, rows, columns), at least one frame; NaN where a pixel is not to be used.
 
     Returns
     -------
@@ -35,7 +45,7 @@ def clipped_mean(stack: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
     mean = np.empty((rows, columns), np.float32)
     variance = np.empty((rows, columns), np.float32)
     kept = np.empty((rows, columns), np.int32)
-    _clip_pixels(stack, mean, variance, kept, SIGMA, PASSES)
+    _clip_rows(stack, sorting_network(len(stack)), mean, variance, kept, SIGMA, PASSES)
     return mean, variance, kept
 
 
@@ -49,20 +59,50 @@ def clipped_mean_reference(
     low, centre, high = np.nanpercentile(filled, [25, 50, 75], axis=0)
     limit = SIGMA * _IQR_TO_SIGMA * (high - low)
     for _ in range(PASSES):
-        keep = good & (np.abs(values - centre) <= limit)
+        offset = values - centre
+        keep = good & (np.abs(offset) <= limit)
         kept = keep.sum(axis=0)
+        total = np.where(keep, offset, 0.0).sum(axis=0)
+        squares = np.where(keep, offset**2, 0.0).sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            centre = np.where(keep, values, 0.0).sum(axis=0) / kept
-            scatter = (np.where(keep, values - centre, 0.0) ** 2).sum(axis=0)
+            centre = centre + total / kept
+            scatter = np.maximum(squares - total * total / kept, 0.0)
             spread = np.where(kept > 1, scatter / (kept - 1), np.nan)
             limit = SIGMA * np.sqrt(np.where(kept > 1, spread, np.inf))
     with np.errstate(invalid="ignore", divide="ignore"):
         return centre, spread / kept, kept.astype(np.int32)
 
 
+@cache
+def sorting_network(size: int) -> IntArray:
+    """Return the pairs to compare, in order, that sort so many values.
+
+    Batcher's merge exchange (Knuth, The Art of Computer Programming, vol. 3, §5.2.2 M). The order
+    of comparisons does not depend on the values, so whole rows of pixels are sorted at a time.
+
+    Returns
+    -------
+    pairs
+        Shape (n, 2): the smaller value goes to the first place of each pair.
+    """
+    pairs = []
+    top = 1 << max(size - 1, 0).bit_length() >> 1
+    p = top
+    while p > 0:
+        q, r, d = top, 0, p
+        while True:
+            pairs += [(i, i + d) for i in range(size - d) if i & p == r]
+            if q == p:
+                break
+            q, r, d = q >> 1, p, q - p
+        p >>= 1
+    return np.array(pairs, np.int32).reshape(-1, 2)
+
+
 @njit(cache=True, nogil=True)
-def _clip_pixels(
+def _clip_rows(
     stack: FloatArray,
+    network: IntArray,
     mean: FloatArray,
     variance: FloatArray,
     kept: IntArray,
@@ -70,60 +110,145 @@ def _clip_pixels(
     passes: int,
 ) -> None:
     n_frames, rows, columns = stack.shape
-    values = np.empty(n_frames, np.float64)
+    values = np.empty((n_frames, columns), np.float32)
+    n_good = np.empty(columns, np.int32)
+    count = np.empty(columns, np.int32)
+    centre = np.empty(columns, np.float64)
+    limit = np.empty(columns, np.float64)
+    total = np.empty(columns, np.float64)
+    squares = np.empty(columns, np.float64)
     for y in range(rows):
+        _sort_row(stack, y, network, values, n_good)
         for x in range(columns):
-            n = _sorted_column(stack, y, x, values)
-            centre, spread, count = np.nan, np.nan, 0
-            if n > 0:
-                centre = _quantile(values, n, 0.5)
-                width = _quantile(values, n, 0.75) - _quantile(values, n, 0.25)
-                limit = n_sigma * _IQR_TO_SIGMA * width
-                for _ in range(passes):
-                    centre, spread, count = _kept(values, n, centre, limit)
-                    limit = n_sigma * np.sqrt(spread) if count > 1 else np.inf
-            mean[y, x] = centre
-            variance[y, x] = spread / count if count > 1 else np.nan
-            kept[y, x] = count
+            width = _quantile(values, x, n_good[x], 0.75) - _quantile(values, x, n_good[x], 0.25)
+            centre[x] = _quantile(values, x, n_good[x], 0.5)
+            limit[x] = n_sigma * _IQR_TO_SIGMA * width
+        for _ in range(passes):
+            _sum_row(values, centre, limit, total, squares, count)
+            for x in range(columns):
+                n = count[x]
+                spread = np.nan
+                if n > 1:
+                    spread = max(squares[x] - total[x] * total[x] / n, 0.0) / (n - 1)
+                centre[x] = centre[x] + total[x] / n if n > 0 else np.nan
+                limit[x] = n_sigma * np.sqrt(spread) if n > 1 else np.inf
+                mean[y, x] = centre[x]
+                variance[y, x] = spread / n if n > 1 else np.nan
+                kept[y, x] = n
 
 
 @njit(cache=True, nogil=True)
-def _sorted_column(stack: FloatArray, y: int, x: int, values: DoubleArray) -> int:
-    """Put the finite values of one pixel in order; return how many there are."""
-    n = 0
+def _sort_row(
+    stack: FloatArray, y: int, network: IntArray, values: FloatArray, n_good: IntArray
+) -> None:
+    """Put the finite values of each pixel of a row in order, infinity after them."""
+    n_good[:] = 0
     for frame in range(stack.shape[0]):
-        value = np.float64(stack[frame, y, x])
-        if np.isfinite(value):
-            place = n
-            while place > 0 and values[place - 1] > value:
-                values[place] = values[place - 1]
-                place -= 1
-            values[place] = value
-            n += 1
-    return n
+        source, place = stack[frame, y], values[frame]
+        for x in range(source.size):
+            good = np.isfinite(source[x])
+            place[x] = source[x] if good else np.inf
+            n_good[x] += good
+    for pair in range(network.shape[0]):
+        low, high = values[network[pair, 0]], values[network[pair, 1]]
+        for x in range(low.size):
+            a, b = low[x], high[x]
+            low[x] = a if a < b else b
+            high[x] = b if a < b else a
 
 
 @njit(cache=True, nogil=True)
-def _quantile(values: DoubleArray, n: int, fraction: float) -> float:
+def _quantile(values: FloatArray, x: int, n: int, fraction: float) -> float:
+    """Return a quantile of the first values of a column; NaN if there are none."""
+    if n == 0:
+        return np.nan
     rank = fraction * (n - 1)
     below = int(rank)
-    above = min(below + 1, n - 1)
-    return float(values[below] + (values[above] - values[below]) * (rank - below))
+    low = np.float64(values[below, x])
+    return float(low + (np.float64(values[min(below + 1, n - 1), x]) - low) * (rank - below))
 
 
 @njit(cache=True, nogil=True)
-def _kept(values: DoubleArray, n: int, centre: float, limit: float) -> tuple[float, float, int]:
-    """Return mean, N−1 variance and number of the values within the limit of the centre."""
-    total, count = 0.0, 0
-    for index in range(n):
-        if abs(values[index] - centre) <= limit:
-            total += values[index]
-            count += 1
-    if count == 0:
-        return np.nan, np.nan, 0
-    mean = total / count
-    scatter = 0.0
-    for index in range(n):
-        if abs(values[index] - centre) <= limit:
-            scatter += (values[index] - mean) ** 2
-    return mean, (scatter / (count - 1) if count > 1 else np.nan), count
+def _sum_row(
+    values: FloatArray,
+    centre: DoubleArray,
+    limit: DoubleArray,
+    total: DoubleArray,
+    squares: DoubleArray,
+    count: IntArray,
+) -> None:
+    """Sum what lies within the limit of the centre: offsets, their squares, and the number."""
+    total[:] = 0.0
+    squares[:] = 0.0
+    count[:] = 0
+    for frame in range(values.shape[0]):
+        row = values[frame]
+        for x in range(row.size):
+            offset = np.float64(row[x]) - centre[x]
+            keep = (abs(offset) <= limit[x]) & (row[x] < np.inf)
+            used = offset if keep else 0.0
+            total[x] += used
+            squares[x] += used * used
+            count[x] += keep
+
+
+@njit(cache=True, nogil=True)
+def flag_frame(
+    image: FloatArray, mask: IntArray, unusable: int, hit: int, reach: int, flags: ByteArray
+) -> None:
+    """Write the flags of one frame: bad pixels, and cosmic rays grown by a square.
+
+    Parameters
+    ----------
+    image, mask
+        Shape (rows, columns); a pixel that is not finite is bad.
+    unusable, hit
+        Bits of the mask that mean a bad pixel, and a cosmic ray; zero for none.
+    reach
+        Pixels by which cosmic rays grow to every side, corners included.
+    flags
+        Shape (rows, columns), written to: `BAD_PIXEL` and `COSMIC_RAY`.
+    """
+    height, width = image.shape
+    for y in range(height):
+        for x in range(width):
+            bad = (mask[y, x] & unusable != 0) | (not np.isfinite(image[y, x]))
+            flags[y, x] = BAD_PIXEL if bad else 0
+    if hit == 0:
+        return
+    for y in range(height):
+        for x in range(width):
+            if mask[y, x] & hit:
+                for row in range(max(y - reach, 0), min(y + reach + 1, height)):
+                    for column in range(max(x - reach, 0), min(x + reach + 1, width)):
+                        flags[row, column] |= COSMIC_RAY
+
+
+@njit(cache=True, nogil=True)
+def prepare_stack(values: FloatArray, marks: ByteArray, scale: FloatArray) -> None:
+    """Divide each frame by its scale; put NaN where a pixel is not to be used.
+
+    A pixel marked as a cosmic ray in more than half of the frames is a hot pixel and is kept.
+
+    Parameters
+    ----------
+    values
+        Shape (frames, rows, columns), changed in place.
+    marks
+        Same shape: `BAD_PIXEL` and `COSMIC_RAY`.
+    scale
+        Shape (frames,).
+    """
+    n_frames, rows, columns = values.shape
+    hits = np.empty(columns, np.int32)
+    for y in range(rows):
+        hits[:] = 0
+        for frame in range(n_frames):
+            for x in range(columns):
+                hits[x] += marks[frame, y, x] & COSMIC_RAY != 0
+        for frame in range(n_frames):
+            for x in range(columns):
+                mark = marks[frame, y, x]
+                struck = (mark & COSMIC_RAY != 0) & (2 * hits[x] <= n_frames)
+                unused = struck | (mark & BAD_PIXEL != 0)
+                values[frame, y, x] = np.nan if unused else values[frame, y, x] / scale[frame]

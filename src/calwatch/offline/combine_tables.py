@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -53,15 +53,13 @@ class MeasuredPtc:
 def pairs_of(inputs: DetectorInputs, observation_type: str) -> list[tuple[int, int]]:
     """Return the indices of pairs: consecutive exposures of one type and of equal exposure time.
 
-    Each flat is used once; biases are compared each with the next.
+    Each exposure is used once.
     """
     chosen = [
         index
         for index, exposure in enumerate(inputs.exposures)
         if exposure.observation_type == observation_type
     ]
-    if observation_type != "flat":
-        return list(pairwise(chosen))
     pairs = []
     position = 0
     while position + 1 < len(chosen):
@@ -76,7 +74,7 @@ def pairs_of(inputs: DetectorInputs, observation_type: str) -> list[tuple[int, i
 
 
 def measure_ptc(
-    setup: FrameSetup, inputs: DetectorInputs, processes: int, tick: Tick
+    setup: FrameSetup, inputs: DetectorInputs, pool: Executor | None, tick: Tick
 ) -> MeasuredPtc:
     """Measure gain, noise and turnoff of every amplifier from pairs of flats and from biases.
 
@@ -91,13 +89,13 @@ def measure_ptc(
     if not flats or not biases:
         raise StopError(
             f"a ptc needs pairs of flats of equal exposure time ({len(flats)} found) and two "
-            f"biases at least ({len(biases)} differences found)"
+            f"biases at least ({len(biases)} pairs found)"
         )
     tasks = [
         PairTask(setup, (inputs.raws[one], inputs.raws[two])) for one, two in (*flats, *biases)
     ]
     measured: list[Pair] = []
-    for pair in run_tasks(measure_pair, tasks, processes):
+    for pair in run_tasks(measure_pair, tasks, pool):
         measured.append(pair)
         tick()
     flat_pairs, bias_pairs = measured[: len(flats)], measured[len(flats) :]
@@ -162,7 +160,7 @@ def _error(values: DoubleArray) -> DoubleArray:
 
 
 def measure_linearizer(
-    setup: FrameSetup, inputs: DetectorInputs, processes: int, tick: Tick
+    setup: FrameSetup, inputs: DetectorInputs, pool: Executor | None, tick: Tick
 ) -> Linearizer:
     """Measure the departure from a straight line of every amplifier from a ramp of flats.
 
@@ -182,7 +180,7 @@ def measure_linearizer(
         raise StopError(f"a linearizer needs flats of three exposure times, got {len(chosen)}")
     tasks = [FrameTask(setup, uri, 0, "", "") for _, uri in chosen]
     frames: list[Frame] = []
-    for frame in run_tasks(store_frame, tasks, processes):
+    for frame in run_tasks(store_frame, tasks, pool):
         frames.append(frame)
         tick()
     times = np.array([time for time, _ in chosen])

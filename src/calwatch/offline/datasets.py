@@ -167,7 +167,7 @@ def _ref(butler: Butler, run: str, file: CalibrationFile, instrument: str) -> Da
         record = {
             "instrument": instrument,
             "name": file.physical_filter,
-            "band": file.band or None,
+            "band": file.band or "unknown",
         }
         butler.registry.insertDimensionData("physical_filter", record, skip_existing=True)
     try:

@@ -286,7 +286,7 @@ def _filter_record(file: _RawFile) -> dict[str, Any]:
     return {
         "instrument": facts.instrument,
         "name": facts.physical_filter,
-        "band": facts.band or None,
+        "band": facts.band or "unknown",
     }
 
 

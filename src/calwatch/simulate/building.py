@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,12 @@ CURATED: Mapping[str, tuple[Callable[[Path, str, Detector, DetectorTruth], None]
 }
 """Calibrations no sequence measures: how they are written, and their error."""
 
-MEASURED = {
-    1: ("linearizer", "ptc", "bias", "dark", "flat", "defects"),
-    2: ("bias", "dark", "flat"),
-}
-"""Types combined from raws, in order, by generation."""
+MEASURED = ("linearizer", "ptc", "bias", "dark", "flat", "defects")
+"""Types combined from raws for the first generation, in order."""
+
+PTC_BIASES = 6
+"""Biases that go into a photon-transfer curve: three pairs give the noise of a large amplifier
+to a thousandth."""
 
 REASONS = {
     "ptc": ("build_bias", "build_ptc"),
@@ -58,6 +60,7 @@ def build_generation(
     session: Sequence[SimulatedExposure],
     nights: Sequence[Sequence[SimulatedExposure]],
     report: Callable[[str, int, int], None],
+    pool: Executor | None = None,
 ) -> list[dict[str, Any]]:
     """Build, certify and chain one generation; return its records for ``truth.json``.
 
@@ -73,9 +76,13 @@ def build_generation(
         Exposures of each night, for the gaps.
     report
         Called as work goes on.
+    pool
+        Worker processes; this process does everything if None.
     """
     stage = f"calibrations of generation {generation.number}"
-    types = [*(CURATED if generation.number == 1 else ()), *MEASURED[generation.number]]
+    types = [*CURATED, *MEASURED]
+    if generation.number > 1:
+        types = [name for name in MEASURED if name in setup.plan.second_generation]
     begin = session[0].begin_mjd - _MARGIN_DAYS
     records = []
     for done, calib_type in enumerate(types):
@@ -83,7 +90,7 @@ def build_generation(
         if calib_type in CURATED:
             _put_curated(setup, generation, calib_type)
         else:
-            _combine(setup, generation, calib_type, session, types[:done])
+            _combine(setup, generation, calib_type, session, types[:done], pool)
         records.append(_certify(setup, generation, calib_type, begin, nights))
     certified = [generation.certified(calib_type) for calib_type in types]
     set_chain(setup.root, generation.ticket_chain, certified)
@@ -109,13 +116,13 @@ def _combine(
     calib_type: str,
     session: Sequence[SimulatedExposure],
     made: Sequence[str],
+    pool: Executor | None,
 ) -> None:
     """Combine one type, flats filter by filter.
 
     What this generation has made so far is used first, then what is certified of the one before.
     """
-    reasons = REASONS.get(calib_type, ())
-    chosen = [exposure for exposure in session if exposure.reason in reasons]
+    chosen = _chosen(calib_type, session)
     filters = setup.filters if calib_type == "flat" else setup.filters[:1]
     for name in filters:
         combine(
@@ -132,8 +139,21 @@ def _combine(
             inputs=[generation.run(other) for other in made],
             calib_collection=top_chain(setup.camera.instrument) if generation.number > 1 else None,
             physical_filter=name if calib_type in ("flat", "defects") else "",
-            processes=setup.plan.processes,
+            pool=pool,
+            compress=setup.plan.compress,
         )
+
+
+def _chosen(calib_type: str, session: Sequence[SimulatedExposure]) -> list[SimulatedExposure]:
+    """Return the exposures that go into one type: of a ramp's pairs the linearizer needs one."""
+    reasons = REASONS.get(calib_type, ())
+    chosen = [exposure for exposure in session if exposure.reason in reasons]
+    if calib_type == "linearizer":
+        return [exposure for exposure in chosen if exposure.current == 1]
+    if calib_type == "ptc":
+        biases = [exposure for exposure in chosen if exposure.observation_type == "bias"]
+        return biases[:PTC_BIASES] + [e for e in chosen if e.observation_type == "flat"]
+    return chosen
 
 
 def _certify(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from calwatch.offline.combine_frames import worker_pool
 from calwatch.simulate.plan import SimulationPlan, night_exposures, set_up
 from calwatch.simulate.repository import add_raws, exposure_record, read_truth, write_truth
 
@@ -52,7 +53,8 @@ def add_exposures(
     setup = set_up(plan)
     night = 1 + max((int(exposure["night"]) for exposure in truth.exposures), default=0)
     exposures = night_exposures(setup, night)
-    add_raws(setup, exposures, f"raws of night {night}", progress or (lambda *_: None))
+    with worker_pool(plan.processes) as pool:
+        add_raws(setup, exposures, f"raws of night {night}", progress or (lambda *_: None), pool)
     truth.exposures += [exposure_record(setup, exposure) for exposure in exposures]
     truth.faults += [fault.describe(exposures, setup.detectors) for fault in setup.faults]
     write_truth(setup.root, truth)

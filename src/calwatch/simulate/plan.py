@@ -39,6 +39,9 @@ DEFAULT_FILTERS = {
 DAILY_PROGRAM = "BLOCK-T664"
 """Program of the nights' exposures; those of the calibration sessions have another."""
 
+SESSION_TYPES = ("bias", "dark", "flat")
+"""Types that a calibration session takes, in order."""
+
 _EVENING_UTC_HOUR = 19.0
 _SESSION_UTC_HOUR = 22.0
 _TAI_MINUS_UTC = 37.0
@@ -77,6 +80,10 @@ class SimulationPlan:
     """Seconds: few long darks give as little noise as many short ones."""
     ramp_pairs: int = 12
     """Pairs of flats from which PTC and linearizer are measured."""
+    second_generation: tuple[str, ...] = ("bias", "dark", "flat")
+    """Types that the second session makes anew."""
+    compress: bool = True
+    """Compress certified images without loss; without it they are larger and sooner written."""
     processes: int = 2
 
     def check(self) -> None:
@@ -105,6 +112,12 @@ class SimulationPlan:
         for name in ("dark_time", "calib_dark_time"):
             if not 0 < getattr(self, name) < 3600:
                 raise StopError(f"{name.replace('_', '-')} must lie between 0 and 3600 s")
+        unknown = set(self.second_generation) - set(SESSION_TYPES)
+        if unknown or not self.second_generation:
+            raise StopError(
+                f"second-generation must name one at least of {', '.join(SESSION_TYPES)}, "
+                f"got {', '.join(self.second_generation) or 'none'}"
+            )
         if not Path(self.root).name:
             raise StopError("name the directory of the repository")
 
@@ -188,7 +201,7 @@ def first_session(setup: Setup) -> list[SimulatedExposure]:
     """Exposures of the first calibration session: bias, dark, flats, and a ramp of flat pairs."""
     plan = setup.plan
     clock = _Clock(setup, FIRST_DAY, _EVENING_UTC_HOUR, 1, "generation 1", 0)
-    exposures = list(_build_sets(setup, clock))
+    exposures = list(_build_sets(setup, clock, SESSION_TYPES))
     low, high = RAMP_RANGE
     step = (high / low) ** (1.0 / (plan.ramp_pairs - 1))
     for pair in range(plan.ramp_pairs):
@@ -201,9 +214,10 @@ def first_session(setup: Setup) -> list[SimulatedExposure]:
 
 def second_session(setup: Setup) -> list[SimulatedExposure]:
     """Exposures of the second calibration session, on the eve of its first night."""
-    day = day_of(setup.plan.switch_night) - timedelta(days=1)
+    plan = setup.plan
+    day = day_of(plan.switch_night) - timedelta(days=1)
     clock = _Clock(setup, day, _SESSION_UTC_HOUR, _SECOND_SESSION_FIRST_SEQ, "generation 2", 0)
-    return list(_build_sets(setup, clock))
+    return list(_build_sets(setup, clock, plan.second_generation))
 
 
 def night_exposures(setup: Setup, night: int) -> list[SimulatedExposure]:
@@ -218,12 +232,15 @@ def night_exposures(setup: Setup, night: int) -> list[SimulatedExposure]:
     return exposures
 
 
-def _build_sets(setup: Setup, clock: _Clock) -> Iterator[SimulatedExposure]:
+def _build_sets(setup: Setup, clock: _Clock, types: Sequence[str]) -> Iterator[SimulatedExposure]:
     plan = setup.plan
     first = setup.filters[0]
-    yield from clock.take("bias", plan.calib_biases, "build_bias", 0.0, 0.0, first)
-    yield from clock.take("dark", plan.calib_darks, "build_dark", plan.calib_dark_time, 0.0, first)
-    for name in setup.filters:
+    if "bias" in types:
+        yield from clock.take("bias", plan.calib_biases, "build_bias", 0.0, 0.0, first)
+    if "dark" in types:
+        seconds = plan.calib_dark_time
+        yield from clock.take("dark", plan.calib_darks, "build_dark", seconds, 0.0, first)
+    for name in setup.filters if "flat" in types else ():
         seconds = FLAT_ELECTRONS / FLAT_RATE
         yield from clock.take("flat", plan.calib_flats, "build_flat", seconds, FLAT_ELECTRONS, name)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +18,7 @@ from calwatch.simulate.plan import Setup
 from calwatch.simulate.raw_file import raw_file_name, write_raw
 from calwatch.simulate.truth import DetectorTruth, detector_truth
 
-_CHUNK = 4
+_CHUNK = 2
 """Frames of one detector that one process makes in a row."""
 
 
@@ -43,6 +42,7 @@ def make_raws(
     setup: Setup,
     exposures: Sequence[SimulatedExposure],
     progress: Callable[[int], None] | None = None,
+    pool: Executor | None = None,
 ) -> list[Path]:
     """Make and write the raw files of these exposures for all detectors of a setup.
 
@@ -54,6 +54,8 @@ def make_raws(
         What is taken.
     progress
         Called with the number of files made since the last call.
+    pool
+        Worker processes; this process makes everything if None.
 
     Returns
     -------
@@ -61,24 +63,14 @@ def make_raws(
         In order of exposure, then detector.
     """
     batches = list(_batches(setup, exposures))
-    processes = min(setup.plan.processes, len(batches))
-    if processes <= 1:
-        for batch in batches:
-            made = _make_batch(batch)
-            if progress:
-                progress(made)
+    if pool is None:
+        done: Iterable[int] = map(_make_batch, batches)
     else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            futures = [pool.submit(_make_batch, batch) for batch in batches]
-            try:
-                for future in as_completed(futures):
-                    made = future.result()
-                    if progress:
-                        progress(made)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        futures = [pool.submit(_make_batch, batch) for batch in batches]
+        done = (future.result() for future in as_completed(futures))
+    for made in done:
+        if progress:
+            progress(made)
     return [
         raw_path(setup.root, setup.camera, det, exposure)
         for exposure in exposures

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from calwatch.camera.model import Detector
 from calwatch.errors import RecordError, RepositoryError, StopError
+from calwatch.offline.combine_frames import worker_pool
 from calwatch.offline.ingest import ingest_files
 from calwatch.offline.repository import create_repository
 from calwatch.simulate.building import build_generation
@@ -70,11 +72,12 @@ def simulate(plan: SimulationPlan, progress: Progress | None = None) -> Truth:
     nights = [night_exposures(setup, night) for night in range(1, plan.nights + 1)]
     daily = [exposure for night in nights for exposure in night]
     sessions = [first_session(setup), second_session(setup)]
-    for number, session in enumerate(sessions, start=1):
-        add_raws(setup, session, f"raws of generation {number}", report)
-        generation = Generation(number, plan.instrument, session[0].day_obs)
-        truth.calibrations += build_generation(setup, generation, session, nights, report)
-    add_raws(setup, daily, "raws of the nights", report)
+    with worker_pool(plan.processes) as pool:
+        for number, session in enumerate(sessions, start=1):
+            add_raws(setup, session, f"raws of generation {number}", report, pool)
+            generation = Generation(number, plan.instrument, session[0].day_obs)
+            truth.calibrations += build_generation(setup, generation, session, nights, report, pool)
+        add_raws(setup, daily, "raws of the nights", report, pool)
     truth.exposures = [
         exposure_record(setup, exposure) for exposure in [*sessions[0], *sessions[1], *daily]
     ]
@@ -106,9 +109,13 @@ def write_truth(root: Path, truth: Truth) -> None:
 
 
 def add_raws(
-    setup: Setup, exposures: Sequence[SimulatedExposure], stage: str, report: Progress
+    setup: Setup,
+    exposures: Sequence[SimulatedExposure],
+    stage: str,
+    report: Progress,
+    pool: Executor | None = None,
 ) -> None:
-    """Make the raws of these exposures and ingest them.
+    """Make the raws of these exposures, in the workers of a pool if there is one, and ingest them.
 
     Raises
     ------
@@ -126,7 +133,7 @@ def add_raws(
         report(stage, done, total)
 
     report(stage, 0, total)
-    paths = make_raws(setup, exposures, count)
+    paths = make_raws(setup, exposures, count, pool)
     run = raw_run(setup.camera.instrument)
     ingest = ingest_files(setup.root, setup.camera, paths, run, "direct")
     if ingest.bad:
