@@ -41,6 +41,17 @@ def test_the_kernel_does_what_the_reference_does(seed, background):
     np.testing.assert_array_equal(fast, slow)
 
 
+def test_a_pixel_that_stands_out_only_once_its_neighbour_is_replaced_is_found():
+    _, mask, variance = _frame(10)
+    image = np.zeros(mask.shape, np.float32)
+    image[19, 20:23] = image[21, 20:23] = 0.0, 1450.0, 2900.0
+    mask[19, 20:23] = mask[21, 20:23] = int(Mask.BAD)
+    image[20, 20], image[20, 21] = 3000.0, 1400.0  # 1400 lies below the mean of 3000 and 0
+    expected = [[20, 20], [20, 21]]
+    np.testing.assert_array_equal(find_cosmic_rays_reference(image, mask, variance, 0.0), expected)
+    np.testing.assert_array_equal(find_cosmic_rays(image, mask, variance, 0.0), expected)
+
+
 def test_noise_alone_holds_no_cosmic_ray():
     image, mask, variance = _frame(1, (400, 400))
     clean, new_mask = replace_cosmic_rays(image, mask, variance, 7)

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from calwatch.arrays import AnyArray, DoubleArray
+from calwatch.isr.selection import around_ranks
 
 IQR_TO_SIGMA = 0.741301109252802
 """Standard deviation of a Gaussian with interquartile range 1."""
@@ -43,15 +44,11 @@ def quartiles(values: AnyArray) -> tuple[float, float, float]:
     n = values.size
     if n == 0:
         return (np.nan, np.nan, np.nan)
-    ranks = [f * (n - 1) for f in (0.25, 0.5, 0.75)]
-    low = [int(rank) for rank in ranks]
-    high = [min(i + 1, n - 1) for i in low]
-    part = np.partition(values, sorted({*low, *high}))
-    points = (
-        _between(float(part[i]), float(part[j]), rank - i)
-        for rank, i, j in zip(ranks, low, high, strict=True)
+    fractions = (0.25, 0.5, 0.75)
+    q25, median, q75 = (
+        _between(float(pair[0]), float(pair[1]), f * (n - 1) % 1.0)
+        for f, pair in zip(fractions, around_ranks(values, fractions), strict=True)
     )
-    q25, median, q75 = points
     return q25, median, q75
 
 

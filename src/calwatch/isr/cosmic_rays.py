@@ -12,9 +12,10 @@ from numba import njit
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
-from calwatch.arrays import FloatArray, IntArray
+from calwatch.arrays import BoolArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.errors import RecordError
+from calwatch.isr.selection import around_ranks
 
 MIN_SIGMA = 6.0
 """A pixel must exceed the mean of two opposite neighbours by this many standard deviations."""
@@ -31,6 +32,8 @@ PSF_SIGMA = 3.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
 
 _ALONG = SHARPNESS * float(np.exp(-0.5 / PSF_SIGMA**2))
 _DIAGONAL = SHARPNESS * float(np.exp(-1.0 / PSF_SIGMA**2))
+_ENOUGH = 0.999 * MIN_SIGMA**2
+"""Squared standard deviations from which a pixel is worth the exact test."""
 _BLOCKED = int(Mask.BAD | Mask.INTRP | Mask.SAT | Mask.NO_DATA)
 _INTERPOLATED = int(Mask.INTRP)
 
@@ -65,23 +68,43 @@ def replace_cosmic_rays(
     TooManyCosmicRaysError
         If more than `MAX_PIXELS` pixels qualify (pipe_tasks ``repair.py``).
     """
+    clean, pixels = without_cosmic_rays(image, mask, variance, seed)
+    new_mask = mask.copy()
+    new_mask[pixels[:, 0], pixels[:, 1]] |= int(Mask.CR | Mask.INTRP)
+    return clean, new_mask
+
+
+def without_cosmic_rays(
+    image: FloatArray, mask: IntArray, variance: FloatArray, seed: int
+) -> tuple[FloatArray, IntArray]:
+    """Return the image of `replace_cosmic_rays`, and the pixels replaced instead of a mask.
+
+    Parameters and errors are those of `replace_cosmic_rays`.
+
+    Returns
+    -------
+    image
+        A copy in which cosmic-ray pixels hold background + sqrt(variance)·N(0, 1).
+    pixels
+        (y, x) of those pixels, shape (n, 2), in raster order.
+    """
     background = _background(image)
     pixels = find_cosmic_rays(image, mask, variance, background)
     clean = image.copy()
-    new_mask = mask.copy()
     if pixels.shape[0] == 0:
-        return clean, new_mask
+        return clean, pixels
     noise = np.random.default_rng(seed)
     _overwrite(clean, pixels, variance, background, noise)
+    known = np.zeros(image.shape, np.bool_)
+    known[pixels[:, 0], pixels[:, 1]] = True
     for _ in range(GROWTH_PASSES):
-        extra = _scan_around(clean, variance, pixels, background)
+        extra = _scan_around(clean, variance, pixels, background, known)
         if extra.shape[0] == 0:
             break
         pixels = _in_raster_order(np.concatenate((pixels, extra)))
         _refuse_too_many(pixels.shape[0])
     _overwrite(clean, pixels, variance, background, noise)
-    new_mask[pixels[:, 0], pixels[:, 1]] |= int(Mask.CR | Mask.INTRP)
-    return clean, new_mask
+    return clean, pixels
 
 
 def find_cosmic_rays(
@@ -139,25 +162,15 @@ def find_cosmic_rays_reference(
 
 
 def _background(image: FloatArray) -> float:
-    """Return the plain median of all finite pixels (0 if there is none).
-
-    A sample brackets the median, so that only the few values inside the bracket are sorted; where
-    the bracket misses, all are. The result is exact either way.
-    """
+    """Return the plain median of all finite pixels (0 if there is none)."""
     flat = image.ravel()
     finite = np.isfinite(flat)
     good = flat if finite.all() else flat[finite]
-    n = good.size
-    if n == 0:
+    if good.size == 0:
         return 0.0
-    low, high = np.quantile(good[:: max(1, n // 16384)], (0.48, 0.52), method="nearest")
-    below = int(np.count_nonzero(good < low))
-    inside = good[(good >= low) & (good <= high)]
-    first, second = (n - 1) // 2 - below, n // 2 - below
-    if not 0 <= first <= second < inside.size:
-        return float(np.median(good.astype(np.float64)))
-    inside.partition((first, second))
-    return (float(inside[first]) + float(inside[second])) / 2
+    (middle,) = around_ranks(good, (0.5,))
+    first, second = float(middle[0]), float(middle[1])
+    return (first + second) / 2 if good.size % 2 == 0 else first
 
 
 def _touching(flat: IntArray, width: int) -> IntArray:
@@ -217,9 +230,6 @@ def _replacement(
     we = (np.float64(image[y, x - 1]) + np.float64(image[y, x + 1])) / 2
     swne = (np.float64(image[y - 1, x - 1]) + np.float64(image[y + 1, x + 1])) / 2
     nwse = (np.float64(image[y + 1, x - 1]) + np.float64(image[y - 1, x + 1])) / 2
-    least = value - min(min(ns, we), min(swne, nwse))
-    if least < 0.0 or least * least < 0.999 * min_sigma * min_sigma * variance[y, x]:
-        return np.nan  # far from it: spares most pixels the root
     spread = np.sqrt(np.float64(variance[y, x]))
     step = min_sigma * spread
     if not (
@@ -248,6 +258,42 @@ def _error_of_mean(variance_a: float, variance_b: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def _stand_out(
+    above: FloatArray, row: FloatArray, below: FloatArray, variance: FloatArray, flags: BoolArray
+) -> bool:
+    """Flag every pixel of a row that may exceed two opposite neighbours by `MIN_SIGMA`.
+
+    It passes some that do not, by rounding, and all that stand near a NaN, but leaves out none that
+    do: `_replacement` decides. Return whether any is flagged; the ends of the row never are.
+    """
+    n = row.size - 2
+    nw, north, ne = above[:n], above[1 : n + 1], above[2:]
+    west, middle, east = row[:n], row[1 : n + 1], row[2:]
+    sw, south, se = below[:n], below[1 : n + 1], below[2:]
+    spread = variance[1 : n + 1]
+    inner = flags[1 : n + 1]
+    flags[0] = False
+    flags[n + 1] = False
+    flagged = 0
+    for i in range(n):
+        value = np.float64(middle[i])
+        ns = value - (np.float64(north[i]) + np.float64(south[i])) / 2
+        we = value - (np.float64(west[i]) + np.float64(east[i])) / 2
+        swne = value - (np.float64(sw[i]) + np.float64(ne[i])) / 2
+        nwse = value - (np.float64(nw[i]) + np.float64(se[i])) / 2
+        least = _ENOUGH * np.float64(spread[i])
+        far = (
+            ((ns < 0.0) | (ns * ns < least))
+            & ((we < 0.0) | (we * we < least))
+            & ((swne < 0.0) | (swne * swne < least))
+            & ((nwse < 0.0) | (nwse * nwse < least))
+        )
+        inner[i] = not far
+        flagged += int(not far)
+    return flagged > 0
+
+
+@njit(cache=True, nogil=True)
 def _scan(
     image: FloatArray, mask: IntArray, variance: FloatArray, background: float, most: int
 ) -> IntArray:
@@ -255,10 +301,15 @@ def _scan(
     height, width = image.shape
     found = np.empty((1024, 2), dtype=np.int32)
     count = 0
+    stands_out = np.empty(width, dtype=np.bool_)
     for y in range(1, height - 1):
+        if not _stand_out(image[y - 1], image[y], image[y + 1], variance[y], stands_out):
+            continue
         for x in range(1, width - 1):
+            if not stands_out[x] or mask[y, x] & _BLOCKED:
+                continue
             mean = _replacement(image, variance, y, x, background, MIN_SIGMA, PEAK_SIGMAS)
-            if np.isnan(mean) or mask[y, x] & _BLOCKED:
+            if np.isnan(mean):
                 continue
             near = 0
             for j in range(-1, 2):
@@ -274,6 +325,7 @@ def _scan(
             found[count, 1] = x
             count += 1
             image[y, x] = mean
+            stands_out[x + 1] = True  # its neighbour is another now; the last column is not tested
             if count > most:
                 return found[:count]
     return found[:count]
@@ -281,13 +333,13 @@ def _scan(
 
 @njit(cache=True, nogil=True)
 def _scan_around(
-    image: FloatArray, variance: FloatArray, pixels: IntArray, background: float
+    image: FloatArray, variance: FloatArray, pixels: IntArray, background: float, known: BoolArray
 ) -> IntArray:
-    """Test the 3×3 surroundings of each pixel, replacing as it goes (pixels near edges skipped)."""
+    """Test the 3×3 surroundings of each pixel, replacing as it goes (pixels near edges skipped).
+
+    `known` flags the pixels that need no test; those found are added.
+    """
     height, width = image.shape
-    known = np.zeros(image.shape, dtype=np.bool_)
-    for k in range(pixels.shape[0]):
-        known[pixels[k, 0], pixels[k, 1]] = True
     extra = np.empty((9 * pixels.shape[0], 2), dtype=np.int32)
     count = 0
     for k in range(pixels.shape[0]):

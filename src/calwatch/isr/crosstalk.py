@@ -7,6 +7,7 @@ import numpy as np
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray
 from calwatch.calibrations.model import Crosstalk, Units
 from calwatch.camera.model import Amplifier
+from calwatch.isr.selection import around_ranks
 
 MIN_PIXEL_TO_MASK = 1.0
 """Correction, in units of the coefficients, from which a pixel is marked."""
@@ -103,9 +104,17 @@ def marked_pixels(
         narrow = float(data.max()) - float(data.min()) < limit
         if narrow and 2 * data.size > pixels.size:
             continue
-        median = float(np.median(pixels))
+        median = _median(pixels.ravel())
         flags[amp.data.slices] = (data >= median + limit) | (data <= median - limit)
     return marked
+
+
+def _median(values: FloatArray) -> float:
+    """Do what ``np.median`` does, without sorting all of a large array."""
+    if np.isnan(values).any():
+        return np.nan
+    (middle,) = around_ranks(values, (0.5,))
+    return float(middle[0] if values.size % 2 else middle.mean())
 
 
 def subtract_crosstalk(

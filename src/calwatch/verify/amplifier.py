@@ -10,7 +10,7 @@ import numpy as np
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray
 from calwatch.calibrations.model import CalibrationSet, ImageCalibration, Units
 from calwatch.camera.model import Amplifier, Detector
-from calwatch.isr.cosmic_rays import TooManyCosmicRaysError, replace_cosmic_rays
+from calwatch.isr import cosmic_rays
 from calwatch.isr.model import IsrResult
 from calwatch.verify.inputs import RawCheck
 from calwatch.verify.metrics import DISTRIBUTION_LEVELS, distribution_name
@@ -192,11 +192,11 @@ def dark_scale(view: AmpView) -> float:
 def without_cosmic_rays(frame: Frame) -> tuple[FloatArray | None, tuple[str, ...]]:
     """Return the frame's image with cosmic rays replaced, or None and a warning."""
     try:
-        return replace_cosmic_rays(frame.isr.image, frame.isr.mask, frame.isr.variance, frame.seed)[
-            0
-        ], ()
-    except TooManyCosmicRaysError as error:
+        isr = frame.isr
+        clean, _ = cosmic_rays.without_cosmic_rays(isr.image, isr.mask, isr.variance, frame.seed)
+    except cosmic_rays.TooManyCosmicRaysError as error:
         return None, (str(error),)
+    return clean, ()
 
 
 def cosmic_ray_metrics(view: AmpView, clean: FloatArray | None) -> Metrics:
