@@ -99,7 +99,7 @@ def plan_of(root: Path, seed: int, processes: int) -> SimulationPlan:
         calib_darks=8,
         calib_flats=12,
         ramp_pairs=RAMP_PAIRS,
-        second_generation=(),
+        second_generation=("bias",),
         compress=False,
         faults=(f"gain_step:amp={STEP_AMP},factor={STEP},type=flat,number=2",),
         processes=processes,
