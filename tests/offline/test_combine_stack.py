@@ -6,8 +6,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
-from calwatch.offline.combine_stack import clipped_mean, clipped_mean_reference
+from calwatch.offline.combine_stack import (
+    BAD_PIXEL,
+    COSMIC_RAY,
+    clipped_mean,
+    clipped_mean_reference,
+    flag_frame,
+    prepare_stack,
+    sorting_network,
+)
 
 VALUES = st.one_of(
     st.floats(-1000, 1000, width=32).map(lambda value: round(value, 1)), st.just(float("nan"))
@@ -46,3 +55,41 @@ def test_pixels_without_values_are_nan() -> None:
     np.testing.assert_array_equal(kept, [[1, 0], [0, 2]])
     np.testing.assert_array_equal(mean, [[3, np.nan], [np.nan, 1.5]])
     np.testing.assert_array_equal(variance, [[np.nan, np.nan], [np.nan, 0.25]])
+
+
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_the_network_sorts_any_values(size: int, seed: int) -> None:
+    values = np.random.default_rng(seed).integers(0, size, size)
+    wanted = np.sort(values)
+    for low, high in sorting_network(size):
+        assert low < high
+        values[[low, high]] = sorted(values[[low, high]])
+    np.testing.assert_array_equal(values, wanted)
+
+
+@given(
+    hnp.arrays(np.int32, (9, 11), elements=st.sampled_from([0, 0, 0, 0, 1, 2, 4, 6])),
+    st.integers(0, 3),
+)
+def test_cosmic_rays_grow_as_by_dilation_and_bad_pixels_do_not(mask, reach: int) -> None:
+    image = np.zeros(mask.shape, np.float32)
+    image[3, 4] = np.nan
+    flags = np.full(mask.shape, 255, np.uint8)
+    flag_frame(image, mask, 1, 2, reach, flags)
+    square = np.ones((2 * reach + 1, 2 * reach + 1), bool)
+    grown = ndimage.binary_dilation(mask & 2 != 0, square)
+    np.testing.assert_array_equal(flags & COSMIC_RAY != 0, grown)
+    np.testing.assert_array_equal(flags & BAD_PIXEL != 0, (mask & 1 != 0) | np.isnan(image))
+
+
+def test_a_pixel_struck_in_most_frames_is_hot_and_stays() -> None:
+    values = np.full((4, 1, 3), 6, np.float32)
+    marks = np.zeros(values.shape, np.uint8)
+    marks[:2, 0, 0] = COSMIC_RAY
+    marks[:3, 0, 1] = COSMIC_RAY
+    marks[3, 0, 2] = BAD_PIXEL
+    prepare_stack(values, marks, np.array([1, 2, 3, 6], np.float32))
+    nan = np.nan
+    np.testing.assert_array_equal(values[:, 0, 0], [nan, nan, 2, 1])
+    np.testing.assert_array_equal(values[:, 0, 1], [6, 3, 2, 1])
+    np.testing.assert_array_equal(values[:, 0, 2], [6, 3, 2, nan])

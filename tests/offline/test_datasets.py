@@ -64,3 +64,13 @@ def test_a_repository_is_read_without_the_formatter(root: Path, calibration: Pat
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert Path(done.stdout.strip()).read_bytes() == calibration.read_bytes()
+
+
+def test_a_flat_of_a_filter_without_a_band_comes_in(root: Path, calibration: Path) -> None:
+    run = RUN.replace("bias", "flat")
+    put_calibrations(root, run, [CalibrationFile("flat", 0, calibration, "EMPTY")])
+    with Repository.open(root) as repository:
+        (record,) = repository._butler.query_dimension_records(
+            "physical_filter", instrument="MiniCam", physical_filter="EMPTY"
+        )
+    assert record.band == "unknown"

@@ -117,3 +117,12 @@ def test_copy_takes_the_file_in(root: Path, camera: Camera, write_raw: WriteRaw)
     with Repository.open(root) as repository:
         (raw,) = repository.raws("MiniCam", [2026012000001])
     assert Path(raw.uri.removeprefix("file://")).is_relative_to(root)
+
+
+def test_a_filter_without_a_band_is_taken_in_as_unknown(
+    root: Path, camera: Camera, write_raw: WriteRaw
+) -> None:
+    ingest_raws(root, camera, [write_raw(9, FILTER="EMPTY")])
+    with Repository.open(root) as repository:
+        (exposure,) = repository.exposures("MiniCam")
+    assert (exposure.physical_filter, exposure.band) == ("EMPTY", "unknown")

@@ -89,3 +89,28 @@ def test_an_impossible_plan_is_refused(
     with pytest.raises(CalwatchError, match=message) as caught:
         set_up(replace(plan, **changes))
     assert isinstance(caught.value, StopError)
+
+
+def test_the_second_session_takes_only_what_it_makes_anew(plan: SimulationPlan) -> None:
+    setup = set_up(replace(plan, second_generation=("bias",)))
+    assert {e.reason for e in second_session(setup)} == {"build_bias"}
+    assert len(second_session(setup)) == plan.calib_biases
+    everything = {"build_bias", "build_dark", "build_flat"}
+    assert {e.reason for e in second_session(set_up(plan))} == everything
+
+
+@pytest.mark.parametrize("types", [(), ("bias", "ptc")])
+def test_a_second_session_of_other_types_is_refused(
+    plan: SimulationPlan, types: tuple[str, ...]
+) -> None:
+    with pytest.raises(StopError, match="second-generation"):
+        replace(plan, second_generation=types).check()
+
+
+def test_the_ramp_ends_below_the_rail_of_the_converter(
+    plan: SimulationPlan, stand_path: str
+) -> None:
+    stand = set_up(replace(plan, instrument="TestStand", camera=stand_path))
+    brightest = max(e.electrons for e in first_session(stand))
+    assert 60_000 < brightest < 2.0 * (2**16 - 30_000)
+    assert max(e.electrons for e in first_session(set_up(plan))) == pytest.approx(110_000)

@@ -143,6 +143,9 @@ def transfer(
             if place >= total:
                 break
             q = min(float(charge[y, x]), full_well) if x < width else 0.0
+            if q == 0.0 and carried == 0.0:
+                out[y, place] = 0.0
+                continue
             lost = q * cti * (place + 1)
             q = q - lost + carried
             carried = lost

@@ -28,7 +28,10 @@ FLAT_RATE = 5_000.0
 """e-/s of the flat lamp at the centre of a detector, in every filter."""
 
 RAMP_RANGE = (800.0, 110_000.0)
-"""Levels of the faintest and brightest flat pair, e-."""
+"""Levels of the faintest and brightest flat pair, e-; less where the converter rails before."""
+
+RAMP_HEADROOM = 32_000
+"""ADU that the bias level, and scatter of gain and light, take from a converter's range."""
 
 DEFAULT_FILTERS = {
     "LATISS": ("SDSSr_65mm~empty",),
@@ -202,7 +205,7 @@ def first_session(setup: Setup) -> list[SimulatedExposure]:
     plan = setup.plan
     clock = _Clock(setup, FIRST_DAY, _EVENING_UTC_HOUR, 1, "generation 1", 0)
     exposures = list(_build_sets(setup, clock, SESSION_TYPES))
-    low, high = RAMP_RANGE
+    low, high = RAMP_RANGE[0], _brightest(setup)
     step = (high / low) ** (1.0 / (plan.ramp_pairs - 1))
     for pair in range(plan.ramp_pairs):
         seconds = low * step**pair / FLAT_RATE
@@ -210,6 +213,13 @@ def first_session(setup: Setup) -> list[SimulatedExposure]:
             "flat", 2, "build_ptc", seconds, FLAT_RATE * seconds, setup.filters[0]
         )
     return exposures
+
+
+def _brightest(setup: Setup) -> float:
+    """Level of the brightest pair of the ramp, e-: what every converter can still count."""
+    top = (1 << min(int(setup.camera.raw_layout.get("bitpix", 32)), 18)) - RAMP_HEADROOM
+    gain = min(amp.nominal_gain for det in setup.detectors for amp in det.amplifiers)
+    return min(RAMP_RANGE[1], max(top * gain, 2.0 * RAMP_RANGE[0]))
 
 
 def second_session(setup: Setup) -> list[SimulatedExposure]:
