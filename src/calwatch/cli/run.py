@@ -35,14 +35,15 @@ def run(ctx: click.Context, config: Path | None, once: bool, rejudge: bool) -> N
 
     settings = load_settings(config)
     set_up_logs(settings.log)
-    judging = judge_factory(
-        JudgeSettings(
-            camera=settings.camera,
-            limits=settings.limits,
-            cache_bytes=settings.calibration_cache_bytes,
-            wait_for_files=True,
-        )
+    judge_settings = JudgeSettings(
+        camera=settings.camera,
+        limits=settings.limits,
+        cache_bytes=settings.calibration_cache_bytes,
+        wait_for_files=True,
     )
+    for instrument in settings.instruments:
+        judge_settings.camera_of(instrument)  # A wrong one is told now, not exposure by exposure.
+    judging = judge_factory(judge_settings)
     ledger = Ledger.open(settings.ledger)
     try:
         with Repository.open(settings.repo) as repository:

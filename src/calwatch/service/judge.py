@@ -170,10 +170,12 @@ class Judge:
                 continue
             try:
                 certified.found[calib_type] = self._read(dataset, detector)
-            except (CalibrationError, UnreachableFileError) as error:
-                if self._settings.wait_for_files and isinstance(error, UnreachableFileError):
-                    raise
-                certified.missing[calib_type] = f"certified {calib_type}: {error}"
+            except UnreachableFileError as error:
+                if self._settings.wait_for_files:
+                    raise UnreachableFileError(f"certified {calib_type}: {error}") from error
+                certified.missing[calib_type] = str(error)
+            except CalibrationError as error:
+                certified.missing[calib_type] = str(error)
         return certified
 
     def _read(self, dataset: CertifiedDataset, detector: Detector) -> Calibration:
