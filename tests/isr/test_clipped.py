@@ -12,6 +12,7 @@ from calwatch.isr.clipped import (
     IQR_TO_SIGMA,
     clipped_statistics,
     clipped_statistics_reference,
+    plain_mean,
     plain_statistics,
     plain_statistics_reference,
     quartiles,
@@ -44,6 +45,11 @@ def test_plain_kernel_equals_reference_to_the_bit(values):
         same(a, b)
         for a, b in zip(plain_statistics(values), plain_statistics_reference(values), strict=True)
     )
+
+
+@given(VALUES)
+def test_the_mean_alone_is_the_same_mean(values):
+    assert same(plain_mean(values), plain_statistics_reference(values)[0])
 
 
 @given(VALUES.filter(lambda v: v.size > 0))

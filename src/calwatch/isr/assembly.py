@@ -34,7 +34,9 @@ def assemble(stack: AnyArray, detector: Detector, fill: float = 0) -> AnyArray:
     AnyArray
         Shape (height, width), type of the stack.
     """
-    image = np.full(detector.shape, fill, stack.dtype)
+    image = np.empty(detector.shape, stack.dtype)
+    if not _covered(detector):
+        image[...] = fill
     for pixels, amp in zip(stack, detector.amplifiers, strict=True):
         image[amp.bbox.slices] = orient(pixels[amp.data.slices], amp)
     return image
@@ -42,7 +44,15 @@ def assemble(stack: AnyArray, detector: Detector, fill: float = 0) -> AnyArray:
 
 def fill_amplifiers(values: DoubleArray, detector: Detector) -> FloatArray:
     """Return an assembled image that holds one value over each amplifier; 0 elsewhere."""
-    image = np.zeros(detector.shape, np.float32)
+    image = np.empty(detector.shape, np.float32)
+    if not _covered(detector):
+        image[...] = 0
     for value, amp in zip(values, detector.amplifiers, strict=True):
         image[amp.bbox.slices] = value
     return image
+
+
+def _covered(detector: Detector) -> bool:
+    """Tell whether the amplifiers, which do not overlap, leave no pixel of the detector out."""
+    height, width = detector.shape
+    return sum(amp.bbox.area for amp in detector.amplifiers) == height * width

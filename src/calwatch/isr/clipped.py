@@ -110,6 +110,11 @@ def plain_statistics(values: AnyArray) -> tuple[float, float, int]:
     return mean, stdev, values.size
 
 
+def plain_mean(values: AnyArray) -> float:
+    """Return the mean alone, to the bit that of `plain_statistics`, in half its time."""
+    return _mean(_as_float(values)) if values.size else np.nan
+
+
 def plain_statistics_reference(values: AnyArray) -> tuple[float, float, int]:
     """Do what `plain_statistics` does, in plain numpy."""
     x = values.astype(np.float64)
@@ -164,14 +169,19 @@ def _clip(
 
 
 @njit(cache=True, nogil=True)
+def _mean(values: AnyArray) -> float:
+    total = 0.0
+    for value in values:
+        total += np.float64(value)
+    return total / values.size
+
+
+@njit(cache=True, nogil=True)
 def _plain(values: AnyArray) -> tuple[float, float]:
     n = values.size
     if n == 0:
         return np.nan, np.nan
-    total = 0.0
-    for value in values:
-        total += np.float64(value)
-    mean = total / n
+    mean = _mean(values)
     if n == 1:
         return mean, np.nan
     squares = 0.0

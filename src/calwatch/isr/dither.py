@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from calwatch.arrays import FloatArray, IntArray
+from calwatch.arrays import DoubleArray, FloatArray, IntArray
 from calwatch.camera.model import Detector
 
 _ROWS_AT_A_TIME = 64
@@ -36,14 +37,15 @@ def dither(raw: IntArray | FloatArray, detector: Detector, seed: int) -> FloatAr
     _, rows, columns = raw.shape
     xs = sorted({amp.bbox.x0 for amp in detector.amplifiers})
     ys = sorted({amp.bbox.y0 for amp in detector.amplifiers})
-    # The sequence itself is the point: it is the one the stack draws.
-    random = np.random.RandomState(seed)
+    random = _uniform(seed)
+    draws = np.empty((_ROWS_AT_A_TIME, len(xs) * columns))
     dithered = np.empty(raw.shape, np.float32)
     for y in ys:
         band = [(k, amp) for k, amp in enumerate(detector.amplifiers) if amp.bbox.y0 == y]
         for first in range(0, rows, _ROWS_AT_A_TIME):
             last = min(first + _ROWS_AT_A_TIME, rows)
-            noise = random.uniform(-0.5, 0.5, size=(last - first, len(xs) * columns))
+            noise = draws[: last - first]
+            random.random(out=noise)
             for k, amp in band:
                 x0 = xs.index(amp.bbox.x0) * columns
                 part = noise[:, x0 : x0 + columns]
@@ -52,5 +54,25 @@ def dither(raw: IntArray | FloatArray, detector: Detector, seed: int) -> FloatAr
                     where, part = slice(rows - last, rows - first), part[::-1]
                 else:
                     where = slice(first, last)
-                dithered[k, where] = raw[k, where] + part
+                _add(raw[k, where], part, dithered[k, where])
     return dithered
+
+
+def _uniform(seed: int) -> np.random.Generator:
+    """Return the sequence of ``RandomState(seed)``, which is the one the stack draws.
+
+    A generator on the same Mersenne twister gives the same numbers and fills an array in place.
+    """
+    twister = np.random.MT19937()
+    state = np.random.RandomState(seed).get_state(legacy=False)
+    twister.state = state  # type: ignore[assignment]  # numpy's stubs give it a wider type
+    return np.random.Generator(twister)
+
+
+@njit(cache=True, nogil=True)
+def _add(raw: IntArray | FloatArray, draws: DoubleArray, dithered: FloatArray) -> None:
+    """Add draws from [0, 1), less a half, in double precision."""
+    rows, columns = raw.shape
+    for y in range(rows):
+        for x in range(columns):
+            dithered[y, x] = np.float32(raw[y, x] + (draws[y, x] - 0.5))

@@ -9,7 +9,7 @@ import numpy as np
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray
 from calwatch.camera.model import Amplifier, Box
 from calwatch.isr.buffers import copy_into
-from calwatch.isr.clipped import clipped_statistics, plain_statistics
+from calwatch.isr.clipped import clipped_statistics, plain_mean
 from calwatch.isr.overscan_vector import SKIPPED, fill_gaps, vector_levels
 
 MAX_DEVIATION = 1000.0
@@ -66,7 +66,7 @@ def serial_levels(values: FloatArray) -> SerialLevels:
 def overscan_statistics(values: FloatArray | DoubleArray) -> tuple[float, float, float]:
     """Return plain mean, median, and standard deviation clipped at 3σ three times."""
     clipped = clipped_statistics(values, N_SIGMA, PASSES)
-    return plain_statistics(values)[0], clipped.median, clipped.stdev
+    return plain_mean(values), clipped.median, clipped.stdev
 
 
 def subtract_serial_overscan(

@@ -10,6 +10,7 @@ import numpy as np
 from calwatch.arrays import BoolArray, FloatArray, IntArray
 from calwatch.calibrations.masks import EXCLUDED
 from calwatch.camera.model import Amplifier, Box
+from calwatch.isr import clipped
 from calwatch.isr.clipped import clipped_statistics, plain_statistics
 
 CLIP_SIGMA = 5.0
@@ -61,15 +62,15 @@ def amp_statistics(image: FloatArray, good: BoolArray, box: Box) -> AmpStatistic
     """
     values = select(image, good, box)
     mean, stdev, n_good = plain_statistics(values)
-    clipped = clipped_statistics(values, CLIP_SIGMA, CLIP_PASSES)
+    kept = clipped_statistics(values, CLIP_SIGMA, CLIP_PASSES)
     return AmpStatistics(
         mean=mean,
         stdev=stdev,
-        median=clipped.median,
-        noise=clipped.stdev,
+        median=kept.median,
+        noise=kept.stdev,
         n_good=n_good,
         n_masked=good.size - n_good,
-        n_clipped=n_good - clipped.n_kept,
+        n_clipped=n_good - kept.n_kept,
         minimum=float(values.min()) if n_good else math.nan,
         maximum=float(values.max()) if n_good else math.nan,
     )
@@ -88,7 +89,7 @@ def plain_deviation(image: FloatArray, good: BoolArray, box: Box) -> float:
 
 def plain_mean(image: FloatArray, good: BoolArray, box: Box) -> float:
     """Return MEAN of the good pixels of a box, NaN if there are none."""
-    return plain_statistics(select(image, good, box))[0]
+    return clipped.plain_mean(select(image, good, box))
 
 
 def corner_mean(image: FloatArray, good: BoolArray, box: Box) -> float:
