@@ -199,7 +199,6 @@ def test_a_ledger_out_of_reach_is_3_and_then_nothing_is_lost_or_doubled(
         ({"camera": "/nowhere/mini.yaml"}, ("/nowhere/mini.yaml",)),
         ({"instruments": ["HSC"], "camera": ""}, ("unknown instrument 'HSC'",)),
         ({"instruments": ["HSC"]}, ("mini.yaml: is MiniCam, not HSC",)),
-        ({"instruments": ["LATISS"], "camera": ""}, ("LATISS", "MiniCam")),
         ({"where": "exposure.colour = 3"}, ("colour",)),
     ],
 )  # fmt: skip
