@@ -75,3 +75,19 @@ def test_a_bad_fault_stops_before_anything_is_written(tmp_path: Path) -> None:
     assert isinstance(result.exception, StopError)
     assert "ghost" in str(result.exception)
     assert not root.exists()
+
+
+def test_a_stage_that_ends_is_one_line_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def make(plan: SimulationPlan, progress: Any) -> Truth:
+        for done in range(4):
+            progress("raws", done, 3)
+        progress("never finished", 1, 9)
+        return Truth(instrument="LATISS", camera="LATISS", seed=1, flat_rates={})
+
+    monkeypatch.setattr("calwatch.simulate.repository.simulate", make)
+    result = CliRunner().invoke(simulate, [str(tmp_path), "--instrument", "LATISS"])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("raws: 3 in 0 s") == 1
+    assert "never finished" not in result.output
