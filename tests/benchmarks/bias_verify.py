@@ -23,6 +23,7 @@ from calwatch.butler.files import local_copy
 from calwatch.butler.repository import Repository
 from calwatch.camera.loader import load_camera
 from calwatch.isr.switches import needed_calibrations
+from calwatch.memory import keep_freed_memory
 from calwatch.service.judge import Judge, JudgeSettings
 from calwatch.simulate.plan import DAILY_PROGRAM, SimulationPlan
 from calwatch.simulate.repository import simulate
@@ -80,6 +81,7 @@ def main() -> None:
                 )
             )
         job = first_job(root, given.type)
+        keep_freed_memory()  # as every worker does
         judge = Judge(JudgeSettings())
         with local_copy(job.raw.uri) as path:
             for _ in range(2):

@@ -64,7 +64,7 @@ def test_a_failure_says_by_how_much():
          "OVERSCAN_LEVEL 24905 adu is 95 adu below the certified 25000 adu (limit 50 adu)"),
         (_test(serious=0, name="BIAS_SHIFT", metric="BIAS_SHIFT_COUNT", unit="count",
                form="absolute", reference=None, side="upper"), {},
-         "BIAS_SHIFT 2 count is above 0 count"),
+         "BIAS_SHIFT 2 is above 0"),
         (_test(serious=0, form="sqrt", reference="MEAN", side="upper", calib_types=["flat"]),
          {"MEAN": 10_000.0, "NOISE": 104.0},
          "NOISE 104 e- is 4 % above the root of the mean 100 e- (limit 0 %)"),

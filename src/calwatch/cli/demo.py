@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,11 +71,14 @@ def demo(once: bool, directory: Path, seed: int, processes: int) -> None:
 def _simulate(console: Console, root: Path, seed: int, processes: int) -> None:
     from calwatch.cli.simulate import with_progress
     from calwatch.simulate.plan import SimulationPlan
-    from calwatch.simulate.repository import TRUTH_FILE
+    from calwatch.simulate.repository import PLAN_FILE, TRUTH_FILE
 
     if (root / TRUTH_FILE).exists():
         console.print(f"using the repository in {root}")
         return
+    if (root / PLAN_FILE).exists():
+        console.print(f"starting again: the simulation in {root} did not finish")
+        shutil.rmtree(root)
     console.rule(f"Simulating {NIGHTS} nights of {INSTRUMENT} with {len(FAULTS)} faults")
     for spec in FAULTS:
         console.print(f"  fault: {spec}", highlight=False)
@@ -198,4 +202,5 @@ def _show(console: Console, settings: Settings) -> None:
         ledger.close()
     print_verdicts(console, results, f"{INSTRUMENT}, limits {settings.limits}")
     for run in runs:
-        console.print(f"  {run}")
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in run.counts.items())
+        console.print(f"  {run.day_obs} {run.calib_type:5s} {run.verdict.value:7s} ({counts})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from calwatch.isr.clipped import clipped_statistics
 from calwatch.isr.cosmic_rays import replace_cosmic_rays
 from calwatch.isr.model import IsrInput, IsrResult, IsrSwitches
 from calwatch.isr.switches import switches_for
+from calwatch.memory import keep_freed_memory
 from calwatch.offline.combine_ptc import PairPoint, difference_noise, pair_point
 from calwatch.offline.combine_stack import ByteArray, flag_frame, prepare_stack
 
@@ -124,25 +124,12 @@ def worker_pool(processes: int) -> Iterator[Executor | None]:
         yield None
         return
     context = get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_keep_memory) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=keep_freed_memory) as pool:
         try:
             yield pool
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _keep_memory() -> None:
-    """Let this process use freed memory again instead of giving it back after every array.
-
-    Frame after frame needs arrays of the same sizes, and a third of the time went to fresh pages.
-    Where the C library is not glibc nothing changes.
-    """
-    trim_threshold, mmap_max = -1, -4  # malloc.h
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(mmap_max, 0)
-        mallopt(trim_threshold, 2**31 - 1)
 
 
 def run_tasks(

@@ -364,7 +364,7 @@ class Daemon:
         self._retries.forget(job)
         self._summary.detectors[result.verdict] += 1
         self._tell(JobDone(job, result, seconds))
-        if books.check_off(job):
+        if books.check_off(job, seconds):
             await self._finish(books, job.exposure, attempts)
 
     async def _finish(

@@ -23,7 +23,7 @@ SHOWN_FAILURES = 5
 class _Open:
     record: ExposureRecord
     expected: tuple[int, ...]
-    began: float
+    seconds: float = 0.0
     waiting: set[int] = field(default_factory=set)
     left: int = 0
 
@@ -68,18 +68,18 @@ class Bookkeeper:
         self._open[hand.record.instrument, hand.record.exposure_id] = _Open(
             hand.record,
             hand.expected,
-            self._clock.monotonic(),
-            {job.detector for job in hand.jobs},
-            hand.left,
+            waiting={job.detector for job in hand.jobs},
+            left=hand.left,
         )
 
     def record(self, job: Job, result: DetectorResult) -> bool:
         """Record one result."""
         return self._ledger.record(result, job.exposure, self._clock.now())
 
-    def check_off(self, job: Job) -> bool:
+    def check_off(self, job: Job, seconds: float) -> bool:
         """Note that a detector is recorded; tell whether it was the exposure's last."""
         book = self._open[job.exposure.instrument, job.exposure.exposure_id]
+        book.seconds += seconds
         book.waiting.discard(job.detector)
         return not book.waiting and not book.left
 
@@ -97,8 +97,7 @@ class Bookkeeper:
         )
         if not new:
             return None
-        seconds = self._clock.monotonic() - book.began
-        return ExposureJudged(book.record, merged, recorded.results, seconds)
+        return ExposureJudged(book.record, merged, recorded.results, book.seconds)
 
     def announce(self, judged: ExposureJudged) -> None:
         """Log the one line of an exposure, count it and tell of it."""

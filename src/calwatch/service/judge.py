@@ -31,6 +31,7 @@ from calwatch.errors import (
 from calwatch.isr.chain import run_isr
 from calwatch.isr.model import IsrInput
 from calwatch.isr.switches import needed_calibrations, switches_for
+from calwatch.memory import keep_freed_memory
 from calwatch.service.judging import JudgeFactory
 from calwatch.verify.amplifier import Frame
 from calwatch.verify.inputs import check_raw
@@ -275,6 +276,7 @@ _judge: Judge | None = None
 def start_worker(settings: JudgeSettings) -> None:
     """Set up the judge of a worker process."""
     global _judge
+    keep_freed_memory()
     _judge = Judge(settings)
 
 

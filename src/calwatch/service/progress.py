@@ -49,7 +49,7 @@ class ExposureJudged:
     merged: ExposureResult
     results: tuple[DetectorResult, ...]
     seconds: float
-    """Since its first detector was begun."""
+    """In the workers, all detectors together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ KINDS: Mapping[str, FaultKind] = {
         "an amplifier gives `value` ADU everywhere",
         {"value": 0},
         needs_amp=True,
-        tests=("NOISE", "READ_NOISE_CONSISTENT", "OVERSCAN_LEVEL", "RELATIVE_LEVEL"),
+        tests=("UNKNOWN",),
     ),
     "saturated_flat": FaultKind(
         "the flat lamp is `factor` times too bright",

@@ -126,7 +126,7 @@ def _crosses(value: float, allowed: Range, strict: bool) -> bool:
 def _sentence(test: ActiveTest, numbers: Numbers, value: float, allowed: Range) -> str:
     """Say by how much the value misses: ``7.31 e- is 12 % above the certified 6.52 e- (…)``."""
     spec = test.spec
-    unit = f" {spec.unit}" if spec.unit else ""
+    unit = "" if spec.unit in ("", "count") else f" {spec.unit}"
     above = allowed[1] is not None and value >= allowed[1]
     edge = allowed[1] if above else allowed[0]
     centre, scale = _centre_and_scale(test, numbers)
@@ -150,19 +150,21 @@ def _sentence(test: ActiveTest, numbers: Numbers, value: float, allowed: Range) 
             f"{METRICS[spec.reference].phrase} {_show(centre)}{unit} "
             f"(limit {_show(abs(edge - centre))}{unit})"
         )
-    bound = "" if edge is None else f"{_show(edge)}{unit}"
+    if edge is None:
+        return f"{_show(value)}{unit}"
+    digits = next((n for n in range(3, 8) if _show(value, n) != _show(edge, n)), 8)
     word = "above" if above else "below"
-    return f"{_show(value)}{unit} is {word} {bound}"
+    return f"{_show(value, digits)}{unit} is {word} {_show(edge, digits)}{unit}"
 
 
-def _show(value: float) -> str:
-    """Write a number as a person reads it: three significant digits, no exponent if avoidable."""
+def _show(value: float, digits: int = 3) -> str:
+    """Write a number as a person reads it, without an exponent if that can be avoided."""
     size = abs(value)
     if value == int(value) and size < 1e6:
         return f"{value:.0f}"
-    if size >= 1000 and size < 1e6:
+    if size >= 10**digits and size < 1e6:
         return f"{value:.0f}"
-    return f"{value:.3g}"
+    return f"{value:.{digits}g}"
 
 
 def _percent(fraction: float) -> str:

@@ -31,6 +31,8 @@ def worst(verdicts: list[Verdict]) -> Verdict:
 class TestResult:
     """One test of one part, judged."""
 
+    __test__ = False  # it is no class of tests, whatever pytest makes of its name
+
     name: str
     verdict: Verdict
     value: float | None
