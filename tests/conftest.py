@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from calwatch.arrivals.job import Job
 from calwatch.butler.repository import Repository
@@ -22,6 +23,17 @@ from calwatch.simulate.plan import DAILY_PROGRAM, SimulationPlan
 from calwatch.simulate.repository import read_truth, simulate
 from calwatch.simulate.truth import Truth
 from calwatch.verify.model import DetectorResult
+
+# No test judges by time: a first call may load a camera or compile a kernel. The same examples are
+# tried every time, so that a run can be repeated.
+settings.register_profile(
+    "calwatch",
+    deadline=None,
+    max_examples=40,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("calwatch")
 
 MINI = Path(__file__).parent / "data" / "mini.yaml"
 FAULTS = (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from calwatch.camera.loader import known_instruments, load_camera, parse_camera
@@ -161,7 +161,6 @@ def test_amplifiers_cover_every_detector_exactly(which: str | Path) -> None:
 
 
 @given(columns=st.integers(1, 4), rows=st.integers(1, 3), width=st.integers(1, 9))
-@settings(deadline=None, max_examples=40)
 def test_any_grid_of_amplifiers_loads(columns: int, rows: int, width: int) -> None:
     content = _grid(columns, rows, width)
     det = parse_camera(yaml.safe_dump(content), "grid.yaml").detectors[0]
@@ -177,7 +176,6 @@ def test_any_grid_of_amplifiers_loads(columns: int, rows: int, width: int) -> No
     dy=st.integers(-3, 3),
     data=st.data(),
 )
-@settings(deadline=None, max_examples=40)
 def test_a_misplaced_amplifier_is_refused(
     columns: int, rows: int, width: int, dx: int, dy: int, data: Any
 ) -> None:

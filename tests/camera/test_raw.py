@@ -221,9 +221,7 @@ def _hdu(data: bytes, name: str) -> Hdu:
     return next(hdu for hdu in walk(data, "raw.fits") if hdu.extname.upper() == name.upper())
 
 
-_EXAMPLES = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+_EXAMPLES = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(share=st.floats(0.0, 0.999))

@@ -254,3 +254,28 @@ def test_the_console_script_in_several_processes(nights) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "2 PASS, 0 FAIL, 0 UNKNOWN" in done.stdout
+
+
+OBSERVATORY = Path(__file__).parents[3] / "shared" / "data" / "latiss-repo"
+"""A repository written by the observatory's own software; its pixels are blanked."""
+
+
+@pytest.mark.parametrize("repo", [OBSERVATORY] if OBSERVATORY.is_dir() else [])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), ("observation type 'unknown'", "DATASUM", "all raw pixels are 0")),
+        (("--as", "bias"), ("DATASUM", "all raw pixels are 0", "no ptc", "no linearizer")),
+    ],
+)
+def test_the_observatory_s_own_repository(capsys, monkeypatch, repo: Path, words, said) -> None:
+    line = ["calwatch", "verify", str(repo), "--instrument", "LATISS", *words, "--json"]
+    monkeypatch.setattr(sys, "argv", line)
+    with pytest.raises(SystemExit) as end:
+        entry()
+    assert not end.value.code
+    result = json.loads(capsys.readouterr().out)
+    assert result["verdict"] == "UNKNOWN"
+    for reason in said:
+        assert reason in result["reason"]
+    assert set(result["provenance"]["chain"]) == ({"bias", "defects"} if words else set())

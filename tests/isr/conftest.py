@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from calwatch.calibrations.model import ImageCalibration, PhotonTransferCurve, Units
 from calwatch.camera.model import Amplifier, Box, Camera, Detector
-
-# A kernel compiles on its first call, which no deadline should count.
-settings.register_profile("kernels", deadline=None, max_examples=40)
-settings.load_profile("kernels")
 
 WIDTH, HEIGHT = 30, 64
 RAW = (76, 49)

@@ -19,7 +19,6 @@ def _frame(seed=0, shape=(60, 70), noise=6.0):
     return image, np.zeros(shape, np.int32), np.full(shape, noise**2, np.float32)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.floats(-50.0, 2000.0))
 def test_the_kernel_does_what_the_reference_does(seed, background):
     image, mask, variance = _frame(seed, (25, 31))
@@ -133,7 +132,7 @@ def test_too_many_are_refused(monkeypatch):
         replace_cosmic_rays(image, mask, variance, 1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(1, 60_000))
 def test_the_background_is_the_exact_median(seed, n):
     rng = np.random.default_rng(seed)

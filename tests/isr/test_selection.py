@@ -15,7 +15,7 @@ def _sorted_pairs(values):
     return [[ordered[i], ordered[min(i + 1, n - 1)]] for i in low]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**31),
     st.integers(1, 3000),

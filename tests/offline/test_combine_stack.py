@@ -23,7 +23,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     hnp.arrays(np.float32, st.tuples(st.integers(1, 12), st.just(2), st.just(3)), elements=VALUES)
 )
@@ -57,7 +57,6 @@ def test_pixels_without_values_are_nan() -> None:
     np.testing.assert_array_equal(variance, [[np.nan, np.nan], [np.nan, 0.25]])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_the_network_sorts_any_values(size: int, seed: int) -> None:
     values = np.random.default_rng(seed).integers(0, size, size)
@@ -68,7 +67,6 @@ def test_the_network_sorts_any_values(size: int, seed: int) -> None:
     np.testing.assert_array_equal(values, wanted)
 
 
-@settings(deadline=None)
 @given(
     hnp.arrays(np.int32, (9, 11), elements=st.sampled_from([0, 0, 0, 0, 1, 2, 4, 6])),
     st.integers(0, 3),

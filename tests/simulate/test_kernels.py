@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.signal import correlate2d
@@ -73,7 +73,6 @@ def _expected_covariances(variance: float) -> dict[tuple[int, int], float]:
     return {(1, 0): float(moved[3, 2]), (0, 1): float(moved[2, 3])}
 
 
-@settings(deadline=None)
 @given(
     charge=st.floats(0.0, 120_000.0),
     curvature=st.floats(0.0, 1e-7),

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -32,7 +32,6 @@ def _reference(values):
     return x[keep]
 
 
-@settings(deadline=None)
 @given(IMAGES, MASKS)
 def test_only_good_pixels_of_the_box_count(image, mask):
     found = _measure(image, mask)
@@ -48,7 +47,6 @@ def test_only_good_pixels_of_the_box_count(image, mask):
         assert found.maximum == values.max()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 10), st.floats(1.0, 1e4))
 def test_noise_is_the_clipped_deviation(seed, n_outliers, size):
     rng = np.random.default_rng(seed)
@@ -60,7 +58,6 @@ def test_noise_is_the_clipped_deviation(seed, n_outliers, size):
     assert found.noise == pytest.approx(kept.std(ddof=1), rel=1e-9)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 2.0, 8.0]), st.integers(-64, 64))
 def test_shift_and_scale(seed, scale, shift):
     rng = np.random.default_rng(seed)
@@ -73,7 +70,6 @@ def test_shift_and_scale(seed, scale, shift):
     assert other.n_clipped == one.n_clipped
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_order_of_pixels_is_of_no_account(seed):
     rng = np.random.default_rng(seed)
