@@ -10,7 +10,14 @@ from fakes import make_chain, make_exposure, make_raw
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calwatch.arrivals.reconcile import calib_type_of, candidates, first_day_obs, jobs, reconcile
+from calwatch.arrivals.reconcile import (
+    UNMEASURED,
+    calib_type_of,
+    candidates,
+    first_day_obs,
+    jobs,
+    reconcile,
+)
 from calwatch.verify.model import Verdict
 
 
@@ -33,6 +40,7 @@ def missing(last=None, fingerprint: str = "new", **options) -> bool:
         (None, {}, True),
         (judged("new", Verdict.UNKNOWN), {}, False),
         (judged("old", Verdict.UNKNOWN), {}, True),
+        (judged("new" + UNMEASURED, Verdict.UNKNOWN), {}, True),
         (judged("old", Verdict.PASS), {}, False),
         (judged("old", Verdict.FAIL), {}, False),
         (judged("old", Verdict.PASS), {"rejudge": True}, True),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from calwatch.arrivals.reconcile import UNMEASURED
 from calwatch.simulate.faults import KINDS
 from calwatch.verify.model import DetectorResult, Verdict
 
@@ -101,7 +102,8 @@ def test_no_fault_free_exposure_fails(nights, verdicts) -> None:
 def test_every_number_stands_with_its_provenance(nights, verdicts) -> None:
     for which, result in verdicts.items():
         job = nights.jobs[which]
-        assert result.provenance["fingerprint"] == job.chain.fingerprint
+        expected = job.chain.fingerprint + ("" if result.amps else UNMEASURED)
+        assert result.provenance["fingerprint"] == expected
         assert result.provenance["raw"]["uri"] == job.raw.uri
         used = result.provenance["chain"]
         assert {n: d["uuid"] for n, d in used.items()} == {

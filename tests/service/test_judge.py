@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ import pytest
 from astropy.io import fits
 
 from calwatch.arrivals.job import Job
+from calwatch.arrivals.reconcile import reconcile
 from calwatch.butler.lookup import fingerprint
 from calwatch.butler.repository import Repository
 from calwatch.calibrations.read import read_calibration
@@ -221,6 +223,20 @@ def test_a_damaged_file(damaged, judge: Judge, damage, cause: str) -> None:
     assert_unknown(result, "raw file [1].fits", cause)
     assert result.amps == {}
     assert result.provenance["fingerprint"]
+
+
+def test_a_file_that_comes_whole_later_is_judged_after_all(nights, damaged, judge: Judge) -> None:
+    whole = nights.jobs[BIAS]
+    key = (whole.exposure.exposure_id, whole.detector)
+
+    def missing(result: DetectorResult) -> list[Job]:
+        last = SimpleNamespace(fingerprint=result.provenance["fingerprint"], verdict=result.verdict)
+        return reconcile([whole.exposure], [whole.raw], {key: whole.chain}, {key: last})
+
+    (again,) = missing(judge(damaged(BIAS, _truncate)))
+    result = judge(again)
+    assert result.verdict is not Verdict.UNKNOWN
+    assert missing(result) == []
 
 
 @pytest.mark.parametrize("uri", ["", "/nowhere/gone.fits", "file:///nowhere/gone.fits"])

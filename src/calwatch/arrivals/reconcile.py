@@ -17,6 +17,11 @@ from calwatch.verify.model import Verdict
 CALIB_TYPES = ("bias", "dark", "flat")
 """Observation types that are judged; all others are none of our business."""
 
+UNMEASURED = "+unmeasured"
+"""Added to the fingerprint of a judgement that could not measure anything (a file that is damaged
+or out of reach): it then differs from every chain's, so a later look tries again, and a file that
+has come whole meanwhile is judged under the chain's own fingerprint."""
+
 Key = tuple[int, int]
 """(exposure id, detector)."""
 
@@ -115,10 +120,11 @@ def jobs(
     """Return all work that is missing, in the order of the candidates.
 
     Work is missing where an exposure and detector has no judgement at all under this algorithm, or
-    where its last judgement is UNKNOWN and its certified chain is another one now (a calibration
-    was certified meanwhile). A PASS or FAIL that has been given stands: a change of the chain does
-    not call it back, because it said what was true of the camera and the chain of that day. With
-    ``rejudge`` those too are done again wherever the chain has changed.
+    where its last judgement is UNKNOWN and either its certified chain is another one now (a
+    calibration was certified meanwhile) or nothing could be measured (`UNMEASURED`). A PASS or FAIL
+    that has been given stands: a change of the chain does not call it back, because it said what
+    was true of the camera and the chain of that day. With ``rejudge`` those too are done again
+    wherever the chain has changed.
 
     Parameters
     ----------

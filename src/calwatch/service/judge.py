@@ -6,12 +6,12 @@ The daemon and ``calwatch verify`` both come through here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from typing import Any
 
 from calwatch.arrivals.job import Job
-from calwatch.arrivals.reconcile import CALIB_TYPES
+from calwatch.arrivals.reconcile import CALIB_TYPES, UNMEASURED
 from calwatch.butler.files import local_copy
 from calwatch.butler.model import CertifiedDataset, ExposureRecord
 from calwatch.calibrations.cache import CalibrationCache
@@ -113,11 +113,13 @@ class Judge:
             return self.unknown(job, str(error))
 
     def unknown(self, job: Job, reason: str) -> DetectorResult:
-        """Return the UNKNOWN result of a job that cannot be judged."""
+        """Return the UNKNOWN result of a job of which nothing could be measured."""
         camera = self._settings.camera_of(job.exposure.instrument)
         names = {detector.number: detector.name for detector in camera.detectors}
         name = names.get(job.detector, str(job.detector))
-        return unknown_result(_exposure(job, camera), job.detector, name, reason, self._limits)
+        chain = replace(job.chain, fingerprint=job.chain.fingerprint + UNMEASURED)
+        exposure = _exposure(replace(job, chain=chain), camera)
+        return unknown_result(exposure, job.detector, name, reason, self._limits)
 
     def merge(self, results: Sequence[DetectorResult], exposure: ExposureRecord) -> ExposureResult:
         """Merge all detectors of one exposure."""
