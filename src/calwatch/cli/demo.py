@@ -150,6 +150,8 @@ def _watch(console: Console, settings: Settings, root: Path, once: bool) -> RunS
             return asyncio.run(daemon.run(once=once))
     finally:
         ended.set()
+        if taker.is_alive():
+            taker.join()  # an exposure that is being taken is finished, not left half ingested
         ledger.close()
 
 
