@@ -136,6 +136,12 @@ def dark_truth(seed: int, job: Job) -> dict[str, float]:
     }
 
 
+def relative_scatter(result: DetectorResult) -> float:
+    """DET_SCATTER over DET_MEAN: both are in electrons."""
+    scatter, mean = (result.detector_metrics[name] for name in ("DET_SCATTER", "DET_MEAN"))
+    return math.nan if scatter is None or mean is None else scatter / mean
+
+
 def compare(seed: int, jobs: list[Job], results: list[DetectorResult], pulls: dict[str, Pulls]):
     detector = load_camera(INSTRUMENT).detector(0)
     truth = detector_truth(detector, seed)
@@ -163,8 +169,7 @@ def compare(seed: int, jobs: list[Job], results: list[DetectorResult], pulls: di
     clean, stepped = [r for j, r in zip(jobs, results, strict=True) if j.calib_type == "flat"]
     levels = [1 / STEP if a == STEP_AMP else 1.0 for a in detector.amp_names]
     true = float(np.std(levels, ddof=1) / np.mean(levels))
-    error = clean.detector_metrics["DET_SCATTER"] or math.nan
-    rows["scatter"].append(((stepped.detector_metrics["DET_SCATTER"] or math.nan) - true, error))
+    rows["scatter"].append((relative_scatter(stepped) - true, relative_scatter(clean)))
     for name, values in rows.items():
         pulls[name].add([v for v, _ in values], [e for _, e in values])
 
