@@ -8,17 +8,21 @@ that there is a scatter to recover; all other exposures are fault-free.
 
 Recovered are, for every amplifier:
 
-* ``gain``: certified PTC gain / true gain. Its error is the scatter of a pair variance, over the
-  pairs of the ramp.
+* ``gain``: s·certified PTC gain / true gain, s the slope of the certified linearizer at zero: its
+  line is a chord of the true curve, and a signal s times too high makes a gain s times too low.
+  Error: the GAIN_ERR of the certified PTC's own fit.
 * ``noise``: NOISE of each bias, brought back to the read noise by the budget of the corrections,
-  RN² = (NOISE·g_true/g_certified)² / B − g²/6, with B = (1 + 1/N_bias)·(1 + π/2·(1/n_s + 1/n_p)):
+  RN² = (NOISE·g_true/(s·g_certified))² / B − g²/6, B = (1 + c/N_bias)·(1 + π/2·(1/n_s + 1/n_p)):
   row and column medians of n_s and n_p overscan pixels and a certified bias of N frames are
-  subtracted; quantisation and dither add 1/12 ADU² each. Error: NOISE/√(2·NGOOD).
+  subtracted; 3 σ clipping costs the mean of few frames a factor c of variance (found by clipping
+  Gaussian numbers); quantisation and dither add 1/12 ADU² each. Error: that of the variance of the
+  pixels, and of that of the medians of so many rows and columns.
 * ``mean``: MEAN of each bias, whose truth is 0. Error: MEAN_ERROR.
 * ``dark current``: DARK_CURRENT of each dark against the mean of the true map over the pixels the
   certified defects leave. Error: MEAN_ERROR / exposure time.
-* ``scatter``: DET_SCATTER of the flat with the step, against the scatter of the true levels.
-  Error: the photon noise of 16 amplifier means, the scatter of the fault-free flats beside it.
+* ``scatter``: DET_SCATTER of the flat with the step, against the scatter of the true levels; the
+  linearizer then corrects the stepped amplifier for a lower signal than it had. Error: the scatter
+  of the fault-free flat beside it, the photon noise of 16 amplifier means and of their flat.
 """
 
 from __future__ import annotations
@@ -30,10 +34,12 @@ import shutil
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 
 from calwatch.arrivals.job import Job
 from calwatch.butler.files import local_copy
@@ -41,12 +47,14 @@ from calwatch.butler.repository import Repository
 from calwatch.calibrations.read import read_calibration
 from calwatch.camera.loader import load_camera
 from calwatch.isr.assembly import orient
+from calwatch.isr.linearity import linearize_amplifier
 from calwatch.isr.switches import needed_calibrations
+from calwatch.offline.combine_stack import clipped_mean
 from calwatch.service.judge import JudgeSettings, start_worker, work
 from calwatch.simulate.maps import make_maps
 from calwatch.simulate.plan import DAILY_PROGRAM, SimulationPlan
 from calwatch.simulate.repository import simulate
-from calwatch.simulate.truth import detector_truth
+from calwatch.simulate.truth import NONLINEARITY_REFERENCE, detector_truth
 from calwatch.verify.model import DetectorResult, Verdict
 
 INSTRUMENT = "LATISS"
@@ -136,6 +144,36 @@ def dark_truth(seed: int, job: Job) -> dict[str, float]:
     }
 
 
+@cache
+def clipping_cost(frames: int) -> float:
+    """Variance of the clipped mean of so many Gaussian frames over that of their plain mean."""
+    rng = np.random.default_rng(1)
+    parts = [
+        clipped_mean(rng.standard_normal((frames, 512, 1024), dtype=np.float32))[0].var(dtype=float)
+        for _ in range(8)
+    ]
+    return float(np.mean(parts)) * frames
+
+
+def linearizer_slopes(job: Job) -> dict[str, float]:
+    """Slope of the certified linearizer at zero signal, of each amplifier."""
+    detector = load_camera(INSTRUMENT).detector(job.detector)
+    with local_copy(job.chain.datasets["linearizer"].uri) as path:
+        linearizer = read_calibration("linearizer", path, detector)
+    ends = np.array([[-10.0, 10.0]], np.float32)
+    return {
+        name: float(np.diff(linearize_amplifier(ends, linearizer, k, 1.0))[0, 0] / 20.0)
+        for k, name in enumerate(linearizer.amp_names)
+    }
+
+
+def ptc_gain_errors(job: Job) -> dict[str, float]:
+    """Standard error of the certified gain of each amplifier, e-/ADU, as its PTC states it."""
+    with local_copy(job.chain.datasets["ptc"].uri) as path, fits.open(path) as file:
+        table = file[1].data
+        return dict(zip(table["AMPLIFIER_NAME"], table["GAIN_ERR"].astype(float), strict=True))
+
+
 def relative_scatter(result: DetectorResult) -> float:
     """DET_SCATTER over DET_MEAN: both are in electrons."""
     scatter, mean = (result.detector_metrics[name] for name in ("DET_SCATTER", "DET_MEAN"))
@@ -146,6 +184,8 @@ def compare(seed: int, jobs: list[Job], results: list[DetectorResult], pulls: di
     detector = load_camera(INSTRUMENT).detector(0)
     truth = detector_truth(detector, seed)
     dark = dark_truth(seed, jobs[0])
+    slopes, gain_errors = linearizer_slopes(jobs[0]), ptc_gain_errors(jobs[0])
+    clipped = clipping_cost(CALIB_BIASES)
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in pulls}
     for job, result in zip(jobs, results, strict=True):
         for amp in detector.amplifiers:
@@ -153,10 +193,13 @@ def compare(seed: int, jobs: list[Job], results: list[DetectorResult], pulls: di
             if job.calib_type == "bias":
                 n_s = amp.serial_overscan.width - EDGE
                 n_p = amp.parallel_overscan.height - EDGE
-                budget = (1 + 1 / CALIB_BIASES) * (1 + math.pi / 2 * (1 / n_s + 1 / n_p))
-                noise = m["NOISE"] * t.gain / m["GAIN"]
+                by_row, by_column = math.pi / 2 / n_s, math.pi / 2 / n_p
+                budget = (1 + clipped / CALIB_BIASES) * (1 + by_row + by_column)
+                noise = m["NOISE"] * t.gain / (m["GAIN"] * slopes[amp.name])
                 recovered = math.sqrt(noise**2 / budget - t.gain**2 / 6)
-                error = recovered / math.sqrt(2 * m["NGOOD"])
+                height, width = amp.bbox.height, amp.bbox.width
+                terms = (1 / m["NGOOD"], by_row**2 / height, by_column**2 / width)
+                error = recovered * math.sqrt(sum(terms) / 2)
                 rows["noise"].append((recovered - t.read_noise, error))
                 rows["mean"].append((m["MEAN"], m["MEAN_ERROR"]))
             elif job.calib_type == "dark":
@@ -164,10 +207,13 @@ def compare(seed: int, jobs: list[Job], results: list[DetectorResult], pulls: di
                 rows["dark current"].append((m["DARK_CURRENT"] - dark[amp.name], error))
     for amp in detector.amplifiers:
         m, t = results[0].amps[amp.name].metrics, truth.amps[amp.name]
-        error = math.sqrt(2 / 1e6 / RAMP_PAIRS) * 2
-        rows["gain"].append((m["GAIN"] / t.gain - 1, error))
+        gain = m["GAIN"] * slopes[amp.name]
+        rows["gain"].append((gain / t.gain - 1, gain_errors[amp.name] / t.gain))
     clean, stepped = [r for j, r in zip(jobs, results, strict=True) if j.calib_type == "flat"]
-    levels = [1 / STEP if a == STEP_AMP else 1.0 for a in detector.amp_names]
+    m, t = clean.amps[STEP_AMP].metrics, truth.amps[STEP_AMP]
+    bend = -t.nonlinearity / NONLINEARITY_REFERENCE * m["MEAN"] / m["GAIN"]
+    level = (1 + bend / STEP) / (1 + bend) / STEP
+    levels = [level if a == STEP_AMP else 1.0 for a in detector.amp_names]
     true = float(np.std(levels, ddof=1) / np.mean(levels))
     rows["scatter"].append((relative_scatter(stepped) - true, relative_scatter(clean)))
     for name, values in rows.items():
