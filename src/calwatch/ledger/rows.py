@@ -114,7 +114,9 @@ def exposure_row(
 
 def _taken(exposure: ExposureRecord, judged_at: datetime) -> Row:
     return {
+        "obs_id": exposure.obs_id,
         "physical_filter": exposure.physical_filter,
+        "band": exposure.band,
         "day_obs": exposure.day_obs,
         "seq_num": exposure.seq_num,
         "exposure_end_utc": exposure.end_utc,

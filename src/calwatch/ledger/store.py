@@ -24,7 +24,7 @@ from calwatch.ledger.engine import (
     shown_url,
     writing,
 )
-from calwatch.ledger.tables import exposure_verdict, judgement, measurement, provenance
+from calwatch.ledger.tables import exposure_verdict, judgement, measurement, outbox, provenance
 from calwatch.ledger.upgrade import upgrade
 from calwatch.verify.codec import from_dict, to_dict
 from calwatch.verify.model import ALGORITHM, DetectorResult, ExposureResult, Verdict
@@ -53,14 +53,24 @@ class Ledger:
         An engine of `calwatch.ledger.engine.open_engine` whose schema is up to date.
     lock_attempts
         How often a transaction is tried when another writer is in the way.
+    publishing
+        Put a row into the outbox with everything that is to be published.
     """
 
-    def __init__(self, engine: Engine, lock_attempts: int = 3) -> None:
+    def __init__(self, engine: Engine, lock_attempts: int = 3, *, publishing: bool = False) -> None:
         self._engine = engine
         self._lock_attempts = lock_attempts
+        self._publishing = publishing
 
     @classmethod
-    def open(cls, url: str, *, busy_seconds: float = 2.5, lock_attempts: int = 3) -> Ledger:
+    def open(
+        cls,
+        url: str,
+        *,
+        busy_seconds: float = 2.5,
+        lock_attempts: int = 3,
+        publishing: bool = False,
+    ) -> Ledger:
         """Open a ledger and bring its schema up to date.
 
         Parameters
@@ -72,6 +82,8 @@ class Ledger:
             How long one statement waits for another writer.
         lock_attempts
             How often a transaction is tried when another writer is in the way.
+        publishing
+            Put a row into the outbox with everything that is to be published.
 
         Raises
         ------
@@ -79,7 +91,7 @@ class Ledger:
             If it cannot be opened, read or written, or is of a newer schema.
         """
         engine = open_engine(parse_url(url), busy_seconds)
-        ledger = cls(engine, lock_attempts)
+        ledger = cls(engine, lock_attempts, publishing=publishing)
         try:
             ledger._insist(lambda: upgrade(engine))
         except BaseException:
@@ -129,11 +141,11 @@ class Ledger:
                 return False
             _insert_all(connection, measurement, rows.measurement_rows(judgement_id, result))
             _insert_all(connection, provenance, rows.provenance_rows(judgement_id, result))
-            # A message that tells of this judgement belongs here, in the same transaction.
+            self.announce(connection, judged_at, judgement_id=judgement_id)
             return True
 
         what = f"{result.instrument} exposure {result.exposure_id} detector {result.detector}"
-        return self._write(write, what)
+        return self.write(write, what)
 
     def record_exposure(
         self,
@@ -185,14 +197,18 @@ class Ledger:
                 set_={name: statement.excluded[name] for name in row},
                 where=table.last_judgement_id < statement.excluded.last_judgement_id,
             ).returning(table.id)
-            return connection.execute(statement).scalar_one_or_none() is not None
+            verdict_id = connection.execute(statement).scalar_one_or_none()
+            if verdict_id is None:
+                return False
+            self.announce(connection, judged_at, exposure_verdict_id=verdict_id)
+            return True
 
-        return self._write(write, f"{merged.instrument} exposure {merged.exposure_id}")
+        return self.write(write, f"{merged.instrument} exposure {merged.exposure_id}")
 
     def results(self, instrument: str, exposure_id: int, algorithm: str = ALGORITHM) -> Recorded:
         """Return the last result of each detector of one exposure."""
         statement = queries.documents_statement(instrument, exposure_id, algorithm)
-        found = self._read(lambda c: c.execute(statement).all())
+        found = self.read(lambda c: c.execute(statement).all())
         return Recorded(
             tuple(from_dict(row.document) for row in found),
             max((row.id for row in found), default=0),
@@ -237,7 +253,7 @@ class Ledger:
             before=before,
             physical_filter=physical_filter,
         )
-        found = self._read(lambda c: c.execute(statement).all())
+        found = self.read(lambda c: c.execute(statement).all())
         return [queries.past_value(row, amp) for row in found]
 
     def judged_keys(
@@ -249,7 +265,7 @@ class Ledger:
     ) -> dict[Key, queries.Judged]:
         """Return the last judgement of every exposure and detector of a range of ``day_obs``."""
         statement = queries.judged_statement(instrument, algorithm, first_day, last_day)
-        found = self._read(lambda c: c.execute(statement).all())
+        found = self.read(lambda c: c.execute(statement).all())
         return {
             (row.exposure_id, row.detector): queries.Judged(row.fingerprint, Verdict(row.verdict))
             for row in found
@@ -264,7 +280,7 @@ class Ledger:
     ) -> list[int]:
         """Return the exposures whose merged verdict is missing or older than a judgement."""
         statement = queries.unmerged_statement(instrument, algorithm, first_day, last_day)
-        return [row.exposure_id for row in self._read(lambda c: c.execute(statement).all())]
+        return [row.exposure_id for row in self.read(lambda c: c.execute(statement).all())]
 
     def exposures(
         self,
@@ -275,7 +291,7 @@ class Ledger:
     ) -> list[queries.ExposureSummary]:
         """Return the merged verdicts of a range of ``day_obs``, oldest first."""
         statement = queries.exposures_statement(instrument, algorithm, first_day, last_day)
-        found = self._read(lambda c: c.execute(statement).all())
+        found = self.read(lambda c: c.execute(statement).all())
         return [queries.exposure_summary(row) for row in found]
 
     def runs(
@@ -287,7 +303,7 @@ class Ledger:
     ) -> list[queries.RunVerdict]:
         """Return the verdict of each ``day_obs`` and type over all its exposures."""
         statement = queries.runs_statement(instrument, algorithm, first_day, last_day)
-        return queries.run_summaries(list(self._read(lambda c: c.execute(statement).all())))
+        return queries.run_summaries(list(self.read(lambda c: c.execute(statement).all())))
 
     def exposures_judged_with(self, uuid: str) -> list[tuple[str, int, int]]:
         """Return (instrument, exposure, detector) of all that was judged against a calibration."""
@@ -299,18 +315,56 @@ class Ledger:
             .distinct()
             .order_by(j.instrument, j.exposure_id, j.detector)
         )
-        found = self._read(lambda c: c.execute(statement).all())
+        found = self.read(lambda c: c.execute(statement).all())
         return [(row.instrument, row.exposure_id, row.detector) for row in found]
 
-    def _read(self, ask: Callable[[Connection], T]) -> T:
+    def announce(self, connection: Connection, at: datetime, **what: int) -> None:
+        """Put into the outbox, within the transaction that writes it, what is to be published.
+
+        Parameters
+        ----------
+        connection
+            Of that transaction.
+        at
+            When (aware).
+        **what
+            ``judgement_id``, ``exposure_verdict_id`` or ``expectation_id``.
+        """
+        if self._publishing:
+            connection.execute(insert(outbox), {"created_at": at, **what})
+
+    def read(self, ask: Callable[[Connection], T]) -> T:
+        """Ask something in a transaction that only reads.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger cannot be read.
+        """
+
         def attempt() -> T:
             with reading(self._engine) as connection:
                 return ask(connection)
 
         return self._insist(attempt)
 
-    def _write(self, write: Callable[[Connection], bool], what: str) -> bool:
-        def attempt() -> bool:
+    def write(self, write: Callable[[Connection], T], what: str) -> T:
+        """Write in one transaction: all of it or nothing.
+
+        Parameters
+        ----------
+        write
+            Does it; it may be called again when another writer was in the way.
+        what
+            Names it in an error.
+
+        Raises
+        ------
+        LedgerError, RecordError
+            As for `record`.
+        """
+
+        def attempt() -> T:
             with writing(self._engine) as connection:
                 return write(connection)
 

@@ -38,7 +38,9 @@ judgement = Table(
     Column("verdict", String(16), nullable=False),
     Column("reason", Text, nullable=False),
     Column("limits", Text, nullable=False),
+    Column("obs_id", String(64), nullable=False),
     Column("physical_filter", String(64), nullable=False),
+    Column("band", String(32), nullable=False),
     Column("day_obs", Integer, nullable=False),
     Column("seq_num", Integer, nullable=False),
     Column("exposure_end_utc", UtcDateTime, nullable=True),
@@ -95,7 +97,9 @@ exposure_verdict = Table(
     Column("calib_type", String(32), nullable=False),
     Column("verdict", String(16), nullable=False),
     Column("reason", Text, nullable=False),
+    Column("obs_id", String(64), nullable=False),
     Column("physical_filter", String(64), nullable=False),
+    Column("band", String(32), nullable=False),
     Column("day_obs", Integer, nullable=False),
     Column("seq_num", Integer, nullable=False),
     Column("exposure_end_utc", UtcDateTime, nullable=True),
@@ -110,3 +114,51 @@ exposure_verdict = Table(
     Index("ix_exposure_verdict_day", "instrument", "day_obs"),
 )
 """The merged verdict of an exposure; ``last_judgement_id`` tells whether it is up to date."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("judgement_id", BigId, ForeignKey("judgement.id"), nullable=True),
+    Column("exposure_verdict_id", BigId, ForeignKey("exposure_verdict.id"), nullable=True),
+    Column("expectation_id", BigId, ForeignKey("expectation.id"), nullable=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""What is still to be published, in order: each row points at the one thing it tells of, so it is
+small, and what is sent is always the present state of that thing."""
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("instrument", String(64), nullable=False),
+    Column("exposure_id", BigInteger, nullable=False),
+    Column("detector", Integer, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("noticed_at", UtcDateTime, nullable=False),
+    UniqueConstraint("instrument", "exposure_id", "detector", name="uq_notice_key"),
+)
+"""Announced files that are not judged yet: kept until the ledger has the judgement, so that an
+event's offset can be committed as soon as its notice is here. Status 0 says that the file was
+ingested; any other that the ingest failed, and the text says why."""
+
+expectation = Table(
+    "expectation",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("instrument", String(64), nullable=False),
+    Column("exposure_id", BigInteger, nullable=False),
+    Column("obs_id", String(64), nullable=False),
+    Column("calib_type", String(32), nullable=False),
+    Column("end_of_readout_utc", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("expected", JSON, nullable=False),
+    Column("missing", JSON(none_as_null=True), nullable=True),
+    Column("checked_at", UtcDateTime, nullable=True),
+    UniqueConstraint("instrument", "exposure_id", name="uq_expectation_key"),
+    Index("ix_expectation_due", "due_at"),
+)
+"""Exposures whose readout was announced: which detectors should come, and, once looked at after
+the time they were due, which have not (an empty list: all are there)."""

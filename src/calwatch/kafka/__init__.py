@@ -1,0 +1,1 @@
+"""What both ends of Kafka need: the connection, the wire format, the schema registry."""
