@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo
 ARGS   ?=
 
-.PHONY: help demo demo-live test lint types bench truth lock clean
+.PHONY: help demo demo-live test services lint types bench truth lock clean
 
 help:               ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -35,7 +35,10 @@ demo: $(VENV)/run.stamp      ## Simulate LATISS nights with faults, verify every
 demo-live: $(VENV)/run.stamp ## The same, then keep running while new exposures arrive. Ctrl-C ends it.
 	$(BIN)/calwatch demo --dir $(DEMO) $(ARGS)
 
-test: $(VENV)/dev.stamp      ## Run every test.
+services:           ## Bring the real servers of the tests into .services (Kafka and others; needs mvn and go).
+	$(PYTHON) tests/services/install.py
+
+test: $(VENV)/dev.stamp services ## Run every test.
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev.stamp      ## ruff: rules and format.

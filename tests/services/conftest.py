@@ -11,7 +11,8 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "service")]
 
-import postgresql  # noqa: E402  (found only now)
+import kafka_server as kafka  # noqa: E402  (these are found only now)
+import postgresql  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +33,16 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     return request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture(scope="session")
+def kafka_session() -> Iterator[kafka.KafkaServer]:
+    with kafka.server() as server:
+        yield server
+
+
+@pytest.fixture
+def kafka_server(kafka_session: kafka.KafkaServer) -> kafka.KafkaServer:
+    """A running Kafka, also after a test that stopped it; give each test topics of its own."""
+    kafka_session.start()
+    return kafka_session

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -15,16 +14,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from absence import absent
+from running import free_port
 
 PASSWORD = "s3cret-word"
-
-
-def absent(service: str, reason: str) -> None:
-    """Skip by name with the reason, or fail where every service is required."""
-    text = f"{service}: {reason}"
-    if os.environ.get("CALWATCH_REQUIRE_SERVICES") == "1":
-        pytest.fail(text)
-    pytest.skip(text)
 
 
 def binaries() -> Path | None:
@@ -43,12 +36,6 @@ def as_server_user(command: list[str]) -> list[str]:
     user = pwd.getpwnam("postgres")
     ids = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     return ["setpriv", *ids, "--", *command]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
