@@ -168,7 +168,15 @@ class FakeRepository:
     def refresh(self) -> None:
         """Remember nothing, as ever."""
 
-    def exposures(self, instrument, *, where="", observation_types=None, since_day_obs=None):
+    def exposures(
+        self,
+        instrument,
+        *,
+        exposure_ids=None,
+        where="",
+        observation_types=None,
+        since_day_obs=None,
+    ):
         self.looks += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -176,6 +184,7 @@ class FakeRepository:
             e
             for e in self.records
             if e.instrument == instrument
+            and (exposure_ids is None or e.exposure_id in exposure_ids)
             and (observation_types is None or e.observation_type in observation_types)
             and (since_day_obs is None or e.day_obs >= since_day_obs)
         ]

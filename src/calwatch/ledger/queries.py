@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,6 +88,10 @@ def _days(column: Any, first: int | None, last: int | None) -> list[ColumnElemen
     return bounds
 
 
+def _among(column: Any, wanted: Collection[int] | None) -> list[ColumnElement[bool]]:
+    return [] if wanted is None else [column.in_(sorted(wanted))]
+
+
 def last_values_statement(
     instrument: str,
     detector: int,
@@ -152,13 +156,22 @@ def _place(names: list[str], amp: str) -> int | None:
 
 
 def judged_statement(
-    instrument: str, algorithm: str, first: int | None, last: int | None
+    instrument: str,
+    algorithm: str,
+    first: int | None,
+    last: int | None,
+    exposure_ids: Collection[int] | None = None,
 ) -> Select[Any]:
     """Select every judgement of a range of days, oldest judgement first."""
     j = judgement.c
     return (
         select(j.exposure_id, j.detector, j.fingerprint, j.verdict)
-        .where(j.instrument == instrument, j.algorithm == algorithm, *_days(j.day_obs, first, last))
+        .where(
+            j.instrument == instrument,
+            j.algorithm == algorithm,
+            *_days(j.day_obs, first, last),
+            *_among(j.exposure_id, exposure_ids),
+        )
         .order_by(j.id)
     )
 
@@ -179,7 +192,11 @@ def documents_statement(instrument: str, exposure_id: int, algorithm: str) -> Se
 
 
 def unmerged_statement(
-    instrument: str, algorithm: str, first: int | None, last: int | None
+    instrument: str,
+    algorithm: str,
+    first: int | None,
+    last: int | None,
+    exposure_ids: Collection[int] | None = None,
 ) -> Select[Any]:
     """Select exposures with judgements newer than their merged verdict, or with none."""
     j, e = judgement.c, exposure_verdict.c
@@ -196,7 +213,12 @@ def unmerged_statement(
             ),
             isouter=True,
         )
-        .where(j.instrument == instrument, j.algorithm == algorithm, *_days(j.day_obs, first, last))
+        .where(
+            j.instrument == instrument,
+            j.algorithm == algorithm,
+            *_days(j.day_obs, first, last),
+            *_among(j.exposure_id, exposure_ids),
+        )
         .group_by(j.exposure_id, e.last_judgement_id)
         .having(or_(e.last_judgement_id.is_(None), newest != e.last_judgement_id))
         .order_by(j.exposure_id)

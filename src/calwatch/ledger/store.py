@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -262,9 +262,12 @@ class Ledger:
         first_day: int | None = None,
         last_day: int | None = None,
         algorithm: str = ALGORITHM,
+        exposure_ids: Collection[int] | None = None,
     ) -> dict[Key, queries.Judged]:
-        """Return the last judgement of every exposure and detector of a range of ``day_obs``."""
-        statement = queries.judged_statement(instrument, algorithm, first_day, last_day)
+        """Return the last judgement of each exposure and detector, of days or chosen exposures."""
+        statement = queries.judged_statement(
+            instrument, algorithm, first_day, last_day, exposure_ids
+        )
         found = self.read(lambda c: c.execute(statement).all())
         return {
             (row.exposure_id, row.detector): queries.Judged(row.fingerprint, Verdict(row.verdict))
@@ -277,9 +280,12 @@ class Ledger:
         first_day: int | None = None,
         last_day: int | None = None,
         algorithm: str = ALGORITHM,
+        exposure_ids: Collection[int] | None = None,
     ) -> list[int]:
         """Return the exposures whose merged verdict is missing or older than a judgement."""
-        statement = queries.unmerged_statement(instrument, algorithm, first_day, last_day)
+        statement = queries.unmerged_statement(
+            instrument, algorithm, first_day, last_day, exposure_ids
+        )
         return [row.exposure_id for row in self.read(lambda c: c.execute(statement).all())]
 
     def exposures(

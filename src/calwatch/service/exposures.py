@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from calwatch.arrivals.job import Job
@@ -18,6 +18,9 @@ from calwatch.verify.model import DetectorResult
 SHOWN_FAILURES = 5
 """Failures named in the log line of an exposure; the ledger has them all."""
 
+Key = tuple[str, int]
+"""(instrument, exposure id)."""
+
 
 @dataclass(slots=True)
 class _Open:
@@ -25,11 +28,11 @@ class _Open:
     expected: tuple[int, ...]
     seconds: float = 0.0
     waiting: set[int] = field(default_factory=set)
-    left: int = 0
+    put_off: set[int] = field(default_factory=set)
 
 
 class Bookkeeper:
-    """The exposures of one round of work.
+    """The exposures of which something is being done now.
 
     `record` and `finish` speak to the ledger and may be called in a thread; the rest belongs to
     the event loop.
@@ -61,16 +64,31 @@ class Bookkeeper:
         self._summary = summary
         self._log = log
         self._tell = tell
-        self._open: dict[tuple[str, int], _Open] = {}
+        self._open: dict[Key, _Open] = {}
 
-    def open(self, hand: ExposureInHand) -> None:
-        """Begin with an exposure."""
-        self._open[hand.record.instrument, hand.record.exposure_id] = _Open(
-            hand.record,
-            hand.expected,
-            waiting={job.detector for job in hand.jobs},
-            left=hand.left,
-        )
+    def take_in(self, found: Iterable[ExposureInHand]) -> list[ExposureInHand]:
+        """Begin or go on with exposures; return what of them is not in hand already."""
+        new = []
+        for hand in found:
+            book = self._open.get(_key(hand.record))
+            if book is None:
+                book = self._open[_key(hand.record)] = _Open(hand.record, hand.expected)
+            elif not hand.jobs:
+                continue  # It is merged when its last detector is in.
+            book.record = hand.record
+            book.expected = tuple(sorted({*book.expected, *hand.expected}))
+            jobs = tuple(job for job in hand.jobs if job.detector not in book.waiting)
+            detectors = {job.detector for job in jobs}
+            book.waiting |= detectors
+            book.put_off -= detectors
+            if jobs or not hand.jobs:
+                new.append(replace(hand, jobs=jobs))
+        return new
+
+    def holds(self, instrument: str, exposure_id: int, detector: int) -> bool:
+        """Tell whether a detector is in hand."""
+        book = self._open.get((instrument, exposure_id))
+        return book is not None and detector in book.waiting | book.put_off
 
     def record(self, job: Job, result: DetectorResult) -> bool:
         """Record one result."""
@@ -78,14 +96,20 @@ class Bookkeeper:
 
     def check_off(self, job: Job, seconds: float) -> bool:
         """Note that a detector is recorded; tell whether it was the exposure's last."""
-        book = self._open[job.exposure.instrument, job.exposure.exposure_id]
+        book = self._open[_key(job.exposure)]
         book.seconds += seconds
         book.waiting.discard(job.detector)
-        return not book.waiting and not book.left
+        return not book.waiting and not book.put_off
+
+    def put_off(self, job: Job) -> None:
+        """Note that a detector must wait for another attempt: its exposure is not finished."""
+        book = self._open[_key(job.exposure)]
+        book.waiting.discard(job.detector)
+        book.put_off.add(job.detector)
 
     def finish(self, record: ExposureRecord) -> ExposureJudged | None:
         """Merge all detectors of an exposure and record the verdict; None if it stood already."""
-        book = self._open[record.instrument, record.exposure_id]
+        book = self._open[_key(record)]
         recorded = self._ledger.results(record.instrument, record.exposure_id)
         merged = self._judging.merge(recorded.results, book.record)
         new = self._ledger.record_exposure(
@@ -98,6 +122,14 @@ class Bookkeeper:
         if not new:
             return None
         return ExposureJudged(book.record, merged, recorded.results, book.seconds)
+
+    def close(self, record: ExposureRecord) -> bool:
+        """End with an exposure, unless more of it came while it was merged; tell which."""
+        book = self._open.get(_key(record))
+        if book is not None and not book.waiting and not book.put_off:
+            del self._open[_key(record)]
+            return True
+        return False
 
     def announce(self, judged: ExposureJudged) -> None:
         """Log the one line of an exposure, count it and tell of it."""
@@ -119,3 +151,7 @@ class Bookkeeper:
             seconds=round(judged.seconds, 3),
         )
         self._tell(judged)
+
+
+def _key(record: ExposureRecord) -> Key:
+    return (record.instrument, record.exposure_id)

@@ -41,6 +41,7 @@ class RepositoryLike(Protocol):
         self,
         instrument: str,
         *,
+        exposure_ids: Iterable[int] | None = None,
         where: str = "",
         observation_types: Iterable[str] | None = None,
         since_day_obs: int | None = None,

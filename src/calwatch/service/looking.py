@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,8 +32,6 @@ class ExposureInHand:
     """Every detector the Butler has a raw file of."""
     jobs: tuple[Job, ...]
     """Detectors to judge; none if all are judged and only their merged verdict is missing."""
-    left: int = 0
-    """Detectors that are missing as well but must wait for their next attempt."""
 
 
 def look(
@@ -42,6 +40,7 @@ def look(
     judging: JudgeFactory,
     settings: Settings,
     now: datetime,
+    only: Mapping[str, Collection[int]] | None = None,
     *,
     recheck_unknown: bool,
     rejudge: bool,
@@ -54,6 +53,8 @@ def look(
         As the daemon has them.
     now
         Bounds the look-back window.
+    only
+        Look only at these exposures of each instrument; None for all in the window.
     recheck_unknown, rejudge
         As for `calwatch.arrivals.reconcile.candidates`.
 
@@ -67,8 +68,12 @@ def look(
         repository.refresh()
     found: list[ExposureInHand] = []
     for instrument in settings.instruments:
+        wanted = None if only is None else only.get(instrument, ())
+        if wanted is not None and not wanted:
+            continue
         exposures = repository.exposures(
             instrument,
+            exposure_ids=wanted,
             where=settings.where,
             observation_types=CALIB_TYPES,
             since_day_obs=first,
@@ -76,7 +81,7 @@ def look(
         if not exposures:
             continue
         raws = repository.raws(instrument, [e.exposure_id for e in exposures])
-        judged = ledger.judged_keys(instrument, first)
+        judged = ledger.judged_keys(instrument, first, exposure_ids=wanted)
         worth = candidates(
             exposures, raws, judged, recheck_unknown=recheck_unknown, rejudge=rejudge
         )
@@ -84,7 +89,7 @@ def look(
         for candidate in worth:
             chains.update(_chains(repository, candidate, judging, settings.collection))
         todo = jobs(worth, chains, judged, rejudge=rejudge)
-        unmerged = set(ledger.unmerged(instrument, first))
+        unmerged = set(ledger.unmerged(instrument, first, exposure_ids=wanted))
         found += _in_hand(exposures, raws, todo, unmerged)
     return sorted(found, key=lambda hand: age(hand.record))
 

@@ -20,7 +20,10 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from calwatch.errors import CalwatchError, RecordError, StopError, WaitError
+from calwatch.service.judging import JudgeFactory
 from calwatch.service.worker import Done, Failed, Ready, work_for_ever
+from calwatch.settings import Settings
+from calwatch.verify.model import Verdict
 
 MOST_DEATHS = 3
 """A job that has killed so many workers is given up."""
@@ -44,6 +47,8 @@ class Outcome:
     """Wall time in the worker, all attempts."""
     deaths: int
     """Workers that died over it."""
+    recorded: Verdict | None = None
+    """The verdict, where whoever did the job has recorded it in the ledger already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,3 +353,16 @@ def _do(slot: _Slot, job: Any, plan: PoolPlan) -> Outcome:
                 return Outcome(answer.result, None, "", seconds, deaths)
             return Outcome(None, answer.error, answer.trace, seconds, deaths)
         return Outcome(None, error, "", time.monotonic() - began, deaths)
+
+
+def worker_pool(settings: Settings, judging: JudgeFactory) -> WorkerPool:
+    """Return the pool of worker processes that the settings ask for."""
+    plan = PoolPlan(
+        judging.work,
+        judging.initializer,
+        judging.arguments,
+        settings.workers,
+        settings.timeouts.job_seconds,
+        settings.timeouts.start_seconds,
+    )
+    return WorkerPool(plan, lambda job: job.detector)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TypeAlias
 
 from calwatch.arrivals.job import Job
@@ -49,6 +50,12 @@ class Retries:
         failed.due = now + self._settings.wait(failed.times)
         return failed.times < self._settings.attempts
 
+    def begin(self, job: Job) -> None:
+        """Note that a job is in hand: no attempt is due until it has failed again."""
+        failed = self._failed.get(_key(job))
+        if failed is not None:
+            failed.due = inf
+
     def wait(self, job: Job) -> float:
         """Return the seconds between the last failure and the next attempt."""
         return self._settings.wait(self._failed[_key(job)].times)
@@ -78,7 +85,7 @@ class Retries:
             jobs = tuple(job for job in hand.jobs if self._may(job, now))
             given_up = (hand.record.instrument, hand.record.exposure_id) in self._unmergeable
             if jobs or (not hand.jobs and not given_up):
-                ready.append(replace(hand, jobs=jobs, left=len(hand.jobs) - len(jobs)))
+                ready.append(replace(hand, jobs=jobs))
         return ready
 
     def _may(self, job: Job, now: float) -> bool:
@@ -88,6 +95,5 @@ class Retries:
 
     def next_in(self, now: float) -> float | None:
         """Return the seconds until the next attempt is due; None if nothing waits for one."""
-        if not self._failed:
-            return None
-        return max(0.0, min(failed.due for failed in self._failed.values()) - now)
+        due = min((failed.due for failed in self._failed.values()), default=inf)
+        return None if due == inf else max(0.0, due - now)
