@@ -1,0 +1,283 @@
+"""The Avro schemas of everything that is published, made from the definitions of the metrics.
+
+Sasquatch's rules: a number is a double or null, never an integer (InfluxDB refuses a field that
+changes its type) and never NaN; ``timestamp`` is a plain double, in UTC seconds; every field has
+``units`` and a ``description``. The measurement in InfluxDB is the namespace and the record's name
+joined by a dot, which is also the topic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from calwatch.camera.model import Camera
+from calwatch.errors import StopError
+from calwatch.verify.metrics import CALIB_TYPES, LEVELS, METRICS, Level, Metric
+from calwatch.verify.model import Verdict
+
+Schema = dict[str, Any]
+
+DEFAULT_PREFIX = "lsst.cp.calwatch"
+EXPOSURE = "exposure"
+COMPLETENESS = "completeness"
+NAMES = (*CALIB_TYPES, EXPOSURE, COMPLETENESS)
+"""Records, in this order; the topic of each is the prefix, a dot and the name."""
+RUBIN_AMPS = tuple(f"C{number:02d}" for number in (*range(8), *range(10, 18)))
+"""Amplifiers that every schema has, whatever cameras are watched."""
+CHAIN_TYPES = ("bias", "dark", "flat", "defects", "ptc", "linearizer", "crosstalk", "cti")
+"""Types of certified calibrations whose provenance is told."""
+PROVENANCE = {
+    "uuid": "Dataset id of the certified {0} that was used",
+    "run": "RUN collection of the certified {0}",
+    "collection": "CALIBRATION collection that certifies the {0}",
+    "begin": "Begin of the validity range of the {0} (TAI MJD), empty if open",
+    "end": "End of the validity range of the {0} (TAI MJD), empty if open",
+}
+OUTCOMES = {
+    **{v.value.lower(): f"ended {v.value}" for v in Verdict},
+    "warning": "crossed only their warning limit",
+}
+"""How tests are counted: suffix of the field, and words for it."""
+
+_UNITS = {
+    "e-": "electron",
+    "adu": "adu",
+    "e-/adu": "electron / adu",
+    "e-/s": "electron / s",
+    "pixel": "pixel",
+    "count": "count",
+    "": "unitless",
+}
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_PREFIX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaSet:
+    """The schemas under one prefix.
+
+    Parameters
+    ----------
+    prefix
+        Namespace of the records and beginning of the topics.
+    amps
+        Names of the amplifiers whose numbers have a field.
+    schemas
+        By record name (`NAMES`).
+    """
+
+    prefix: str
+    amps: frozenset[str]
+    schemas: Mapping[str, Schema]
+
+    def topic(self, name: str) -> str:
+        """Return the topic of a record."""
+        return f"{self.prefix}.{name}"
+
+    def subject(self, name: str) -> str:
+        """Return the subject under which a record's schema is registered."""
+        return f"{self.topic(name)}-value"
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """All topics."""
+        return tuple(self.topic(name) for name in self.schemas)
+
+
+def build_schemas(cameras: Iterable[Camera] = (), prefix: str = DEFAULT_PREFIX) -> SchemaSet:
+    """Return the schemas for some cameras.
+
+    The order of the fields is always the same: amplifiers of the Rubin cameras come first, those
+    that only other cameras have after them, in the order of the cameras.
+
+    Raises
+    ------
+    StopError
+        If the prefix cannot be a namespace, or two amplifiers would have the same fields.
+    """
+    words = prefix.split(".")
+    if len(prefix) > _LONGEST_PREFIX or not all(_NAME.fullmatch(word) for word in words):
+        raise StopError(
+            f"prefix {prefix!r} cannot be the namespace of Avro records: words of letters, digits "
+            f"and _ joined by dots, at most {_LONGEST_PREFIX} characters"
+        )
+    amps = _amps(cameras)
+    schemas: dict[str, Schema] = {
+        name: _record(prefix, name, _detector_fields(name, amps)) for name in CALIB_TYPES
+    }
+    schemas[EXPOSURE] = _record(prefix, EXPOSURE, _exposure_fields())
+    schemas[COMPLETENESS] = _record(prefix, COMPLETENESS, _completeness_fields())
+    return SchemaSet(prefix, frozenset(amps), MappingProxyType(schemas))
+
+
+def amp_field(amp: str, metric: str) -> str:
+    """Return the field of one number of one amplifier, such as ``C05_NOISE``."""
+    return f"{_word(amp)}_{metric}"
+
+
+def metrics_of(level: Level, calib_type: str | None = None) -> tuple[Metric, ...]:
+    """Return the metrics of a level, of all calibration types or of one, in a fixed order."""
+    return tuple(
+        metric
+        for metric in METRICS.values()
+        if metric.level == level and (calib_type is None or calib_type in metric.calib_types)
+    )
+
+
+def _word(amp: str) -> str:
+    """Return an amplifier's name as the beginning of a field."""
+    word = re.sub(r"[^A-Za-z0-9_]", "_", amp)
+    return word if _NAME.fullmatch(word) else f"A{word}"
+
+
+def _amps(cameras: Iterable[Camera]) -> tuple[str, ...]:
+    names = dict.fromkeys(RUBIN_AMPS)
+    for camera in cameras:
+        for detector in camera.detectors:
+            names.update(dict.fromkeys(detector.amp_names))
+    taken: dict[str, str] = {}
+    for name in names:
+        other = taken.setdefault(_word(name), name)
+        if other != name:
+            raise StopError(
+                f"amplifiers {other!r} and {name!r} would both be published as {_word(name)}"
+            )
+    return tuple(names)
+
+
+def _record(prefix: str, name: str, fields: list[Schema]) -> Schema:
+    description = {
+        EXPOSURE: "The merged verdict of one exposure.",
+        COMPLETENESS: "Detectors of an exposure that were not ingested in time.",
+    }.get(name, f"One detector of one {name} exposure against its certified calibrations.")
+    return {
+        "type": "record",
+        "name": name,
+        "namespace": prefix,
+        "description": description,
+        "fields": fields,
+    }
+
+
+def _number(name: str, units: str, description: str) -> Schema:
+    return {
+        "name": name,
+        "type": ["null", "double"],
+        "default": None,
+        "units": units,
+        "description": description,
+    }
+
+
+def _string(name: str, description: str) -> Schema:
+    return {
+        "name": name,
+        "type": "string",
+        "default": "",
+        "units": "unitless",
+        "description": description,
+    }
+
+
+def _time(description: str) -> Schema:
+    return {"name": "timestamp", "type": "double", "units": "s", "description": description}
+
+
+def _exposure_tags() -> list[Schema]:
+    return [
+        _string("instrument", "Butler instrument"),
+        _string("physical_filter", "Filter in the beam"),
+        _string("band", "Band of the filter"),
+        _string("dataset_tag", "What set of results this belongs to"),
+    ]
+
+
+def _exposure_facts() -> list[Schema]:
+    return [
+        _string("calib_type", "bias, dark or flat"),
+        _number("exposure_id", "unitless", "Exposure id"),
+        _string("obs_id", "Observation id, as the camera names the exposure"),
+        _number("day_obs", "unitless", "Day of observation, YYYYMMDD"),
+        _number("seq_num", "unitless", "Number of the exposure in its day"),
+    ]
+
+
+def _verdict_fields() -> list[Schema]:
+    return [
+        _string("verdict", "PASS, FAIL or UNKNOWN"),
+        _string("reason", "Why, in plain words; empty for a plain PASS"),
+    ]
+
+
+def _counts(levels: Iterable[Level]) -> list[Schema]:
+    return [
+        _number(f"n_{level}_{key}", "count", f"Tests at {level} level that {words}")
+        for level in levels
+        for key, words in OUTCOMES.items()
+    ]
+
+
+def _metric_field(name: str, metric: Metric, of: str = "") -> Schema:
+    return _number(name, _UNITS[metric.unit], f"{of}{metric.description}")
+
+
+def _detector_fields(calib_type: str, amps: tuple[str, ...]) -> list[Schema]:
+    return [
+        _time("End of the exposure, UTC, seconds since 1970"),
+        *_exposure_tags(),
+        _string("detector", "Detector number"),
+        _string("detector_name", "Detector name, such as R22_S11"),
+        *_exposure_facts(),
+        *_verdict_fields(),
+        *_counts(("amp", "detector")),
+        _string("fingerprint", "Which chain of certified calibrations was used"),
+        _string("algorithm", "Version of everything that can change a number"),
+        _string("limits", "Profile of limits and its version"),
+        _string("raw_uuid", "Dataset id of the raw"),
+        *(
+            _string(f"{kind}_{word}", text.format(kind))
+            for kind in CHAIN_TYPES
+            for word, text in PROVENANCE.items()
+        ),
+        *(_metric_field(m.name, m) for m in metrics_of("detector", calib_type)),
+        *(
+            _metric_field(amp_field(amp, m.name), m, f"{amp}: ")
+            for amp in amps
+            for m in metrics_of("amp", calib_type)
+        ),
+    ]
+
+
+def _exposure_fields() -> list[Schema]:
+    return [
+        _time("End of the exposure, UTC, seconds since 1970"),
+        *_exposure_tags(),
+        *_exposure_facts(),
+        *_verdict_fields(),
+        _number("n_expected", "count", "Detectors that have a raw"),
+        *(
+            _number(f"n_{v.value.lower()}", "count", f"Detectors that are {v.value}")
+            for v in Verdict
+        ),
+        *_counts(LEVELS),
+        _string("failures", "The failed tests: detector, amplifier, test"),
+        _string("algorithm", "Version of everything that can change a number"),
+        *(_metric_field(m.name, m) for m in metrics_of("exposure")),
+    ]
+
+
+def _completeness_fields() -> list[Schema]:
+    return [
+        _time("End of the readout, UTC, seconds since 1970"),
+        _string("instrument", "Butler instrument"),
+        _string("dataset_tag", "What set of results this belongs to"),
+        *_exposure_facts(),
+        _number("n_expected", "count", "Detectors that should have come"),
+        _number("n_missing", "count", "Detectors that had not come when they were due"),
+        _string("missing", "Their numbers"),
+        _string("reason", "What is wrong, in plain words; empty if all have come"),
+    ]
