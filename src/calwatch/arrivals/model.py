@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,73 @@ class OpenExpectation:
     expectation: Expectation
     missing: tuple[int, ...] | None
     """None: not looked at yet."""
+
+
+class Reason(StrEnum):
+    """Why a message gave nothing to do: the labels under which they are counted."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    WRONG_MAGIC = "wrong_magic"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    TRUNCATED = "truncated"
+    TRAILING_BYTES = "trailing_bytes"
+    BAD_JSON = "bad_json"
+    BAD_TIMESTAMP = "bad_timestamp"
+    BAD_EXPOSURE = "bad_exposure"
+    UNKNOWN_CAMERA = "unknown_camera"
+    UNKNOWN_DETECTOR = "unknown_detector"
+    METADATA_FAILURE = "metadata_failure"
+    REFUSED = "refused"
+    OTHER_INSTRUMENT = "other_instrument"
+    NOT_A_CALIBRATION = "not_a_calibration"
+    GUIDER = "guider"
+    NOT_A_RAW = "not_a_raw"
+
+    @property
+    def undecodable(self) -> bool:
+        """True if the bytes themselves could not be read; False if what they say is ignored."""
+        return self in _UNDECODABLE
+
+    @property
+    def ordinary(self) -> bool:
+        """True if such messages are part of every night and nobody needs to hear of them."""
+        return self in _ORDINARY
+
+
+_UNDECODABLE = frozenset(
+    {
+        Reason.EMPTY,
+        Reason.TOO_LARGE,
+        Reason.WRONG_MAGIC,
+        Reason.UNKNOWN_SCHEMA,
+        Reason.MISSING_FIELD,
+        Reason.WRONG_TYPE,
+        Reason.TRUNCATED,
+        Reason.TRAILING_BYTES,
+        Reason.BAD_JSON,
+    }
+)
+_ORDINARY = frozenset(
+    {Reason.OTHER_INSTRUMENT, Reason.NOT_A_CALIBRATION, Reason.GUIDER, Reason.NOT_A_RAW}
+)
+_LONGEST_TEXT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A message that gives nothing to do."""
+
+    reason: Reason
+    text: str
+    """What is wrong with it, in words."""
+    exposure: tuple[str, int] | None = None
+    """(instrument, exposure id), where it told of one that is no calibration."""
+
+
+def plain(text: str) -> str:
+    """Return text from outside as it may be kept and shown: printable, one line, not long."""
+    shown = "".join(c if c.isprintable() else " " for c in text[: 2 * _LONGEST_TEXT])
+    return " ".join(shown.split())[:_LONGEST_TEXT]
