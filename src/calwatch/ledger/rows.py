@@ -108,6 +108,7 @@ def exposure_row(
             "metrics": {name: _finite(value) for name, value in merged.metrics.items()},
             "tests": tests_to_dict(merged.tests),
             "failures": list(merged.failures),
+            "test_counts": {level: dict(counts) for level, counts in merged.test_counts.items()},
         },
     }
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from calwatch.camera.model import Camera
 from calwatch.errors import StopError
+from calwatch.verify.counts import OUTCOMES, WARNING
 from calwatch.verify.metrics import CALIB_TYPES, LEVELS, METRICS, Level, Metric
 from calwatch.verify.model import Verdict
 
@@ -37,11 +38,6 @@ PROVENANCE = {
     "begin": "Begin of the validity range of the {0} (TAI MJD), empty if open",
     "end": "End of the validity range of the {0} (TAI MJD), empty if open",
 }
-OUTCOMES = {
-    **{v.value.lower(): f"ended {v.value}" for v in Verdict},
-    "warning": "crossed only their warning limit",
-}
-"""How tests are counted: suffix of the field, and words for it."""
 
 _UNITS = {
     "e-": "electron",
@@ -52,6 +48,7 @@ _UNITS = {
     "count": "count",
     "": "unitless",
 }
+_MEANING = {v.value.lower(): v.value for v in Verdict} | {WARNING: "crossed only the warning limit"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_PREFIX = 200
 
@@ -215,9 +212,9 @@ def _verdict_fields() -> list[Schema]:
 
 def _counts(levels: Iterable[Level]) -> list[Schema]:
     return [
-        _number(f"n_{level}_{key}", "count", f"Tests at {level} level that {words}")
+        _number(f"n_{level}_{outcome}", "count", f"Tests at {level} level: {_MEANING[outcome]}")
         for level in levels
-        for key, words in OUTCOMES.items()
+        for outcome in OUTCOMES
     ]
 
 

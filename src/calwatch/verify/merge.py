@@ -7,6 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
+from calwatch.verify.counts import count_by_level
 from calwatch.verify.evaluate import evaluate, unknown_test
 from calwatch.verify.limits import Limits, Part
 from calwatch.verify.model import (
@@ -68,6 +69,7 @@ def merge_exposure(
         metrics=metrics,
         tests=tests,
         failures=_failures(ordered, tests),
+        test_counts=count_by_level(ordered, tests),
     )
 
 

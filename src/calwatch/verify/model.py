@@ -102,6 +102,8 @@ class ExposureResult:
     tests: Mapping[str, TestResult]
     failures: tuple[str, ...]
     """``R22_S11 C17 NOISE`` (as cp_verify names them)."""
+    test_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Number of tests by level and outcome, as `calwatch.verify.counts` counts them."""
 
 
 @dataclass(frozen=True, slots=True)
