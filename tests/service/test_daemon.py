@@ -45,7 +45,7 @@ class Runner:
         self.on_event: Callable[[object], None] | None = None
         self.daemon: Daemon | None = None
 
-    def make(self, sources=(), judging=JUDGING, rejudge=False, **changes) -> Daemon:
+    def make(self, sources=(), companions=(), judging=JUDGING, rejudge=False, **changes) -> Daemon:
         fields = {"repo": "/repo", "instruments": ("LATISS",), "workers": 1, "retry": QUICK}
         settings = Settings(**{**fields, "look_back_days": None, **changes})
         self.daemon = Daemon(
@@ -54,6 +54,7 @@ class Runner:
             self.ledger,
             judging,
             sources=sources,
+            companions=companions,
             on_event=self._hear,
             rejudge=rejudge,
         )
@@ -413,3 +414,96 @@ def test_stopped_while_the_workers_start(runner: Runner) -> None:
     runner.repository.take(1)
     assert asyncio.run(run()).stopped
     assert runner.verdicts == {}
+
+
+class Bell:
+    """A source that passes on what it is given."""
+
+    name = "bell"
+
+    def __init__(self) -> None:
+        self.rung: asyncio.Queue[Arrival] = asyncio.Queue()
+
+    async def arrivals(self):
+        while True:
+            yield await self.rung.get()
+
+
+def test_an_event_is_acted_on_while_older_work_runs(runner: Runner) -> None:
+    bell = Bell()
+    runner.repository.take(1, observation_reason="sleep:1.5")
+    order: list[object] = []
+
+    def hear(event: object) -> None:
+        order.append(event)
+        if isinstance(event, Looked) and event.jobs == 1 and len(runner.repository.records) == 1:
+            new = runner.repository.take(2, detectors=(1,))
+            bell.rung.put_nowait(Arrival("LATISS", new.exposure_id, 1))
+        if len(runner.heard(ExposureJudged)) == 2:
+            runner.daemon.stop()
+
+    runner.on_event = hear
+    runner.live(interval_seconds=3600, sources=[bell], workers=2)
+    judged = [event.exposure.seq_num for event in runner.heard(ExposureJudged)]
+    assert judged == [2, 1]
+
+
+def test_an_event_has_only_its_exposure_looked_at(runner: Runner) -> None:
+    bell = Bell()
+
+    def hear(event: object) -> None:
+        if isinstance(event, Looked) and not runner.repository.records:
+            runner.repository.take(1)
+            new = runner.repository.take(2)
+            bell.rung.put_nowait(Arrival("LATISS", new.exposure_id, 0))
+        if isinstance(event, ExposureJudged):
+            runner.daemon.stop()
+
+    runner.on_event = hear
+    runner.live(interval_seconds=3600, sources=[bell])
+    assert runner.verdicts == {(2, 0): "PASS"}
+    runner.on_event = None
+    runner.once()
+    assert runner.verdicts == {(1, 0): "PASS", (2, 0): "PASS"}
+
+
+def test_detectors_that_trickle_in_are_each_done_once(runner: Runner) -> None:
+    bell = Bell()
+    exposure = runner.repository.take(1, detectors=())
+
+    def arrive(detector: int) -> None:
+        runner.repository.raw_files.append(fakes.make_raw(exposure, detector))
+        for _twice in range(2):
+            bell.rung.put_nowait(Arrival("LATISS", exposure.exposure_id, detector))
+
+    def hear(event: object) -> None:
+        done = len(runner.heard(JobDone))
+        if isinstance(event, Looked) and done == 0 and not runner.repository.raw_files:
+            arrive(0)
+        if isinstance(event, JobDone) and done < 9:
+            arrive(done)
+        if isinstance(event, ExposureJudged) and event.merged.counts["PASS"] == 9:
+            runner.daemon.stop()
+
+    runner.on_event = hear
+    runner.live(interval_seconds=3600, sources=[bell])
+    assert sorted(event.job.detector for event in runner.heard(JobDone)) == list(range(9))
+
+
+def test_a_companion_runs_beside_and_may_fail(runner: Runner) -> None:
+    runs: list[int] = []
+
+    async def companion() -> None:
+        runs.append(len(runs))
+        if len(runs) == 1:
+            raise ConnectionError("no broker")
+        runner.daemon.stop()
+
+    settings = {"interval_seconds": 3600}
+
+    async def run() -> RunSummary:
+        daemon = runner.make(companions=[companion], **settings)
+        return await asyncio.wait_for(daemon.run(), 30)
+
+    asyncio.run(run())
+    assert runs == [0, 1]

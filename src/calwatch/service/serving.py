@@ -1,0 +1,236 @@
+"""The worker of a fleet: takes jobs from the topic, judges them and records them."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from calwatch.arrivals.codec import JobCodec
+from calwatch.arrivals.job import Job
+from calwatch.errors import RecordError, WaitError
+from calwatch.ledger.store import Ledger
+from calwatch.service.doing import Performer, names
+from calwatch.service.judging import JudgeFactory
+from calwatch.service.lifecycle import Clock, Stop, SystemClock, stopped_by_signals
+from calwatch.service.offsets import Offsets
+from calwatch.service.patience import Desk, Patience, StoppedError
+from calwatch.service.pool import PoolError, worker_pool
+from calwatch.service.progress import RunSummary
+from calwatch.service.retries import Retries
+from calwatch.settings import Settings
+
+JOBS_PER_WORKER = 4
+"""Jobs taken from the topic at once, each worker process."""
+POLL_SECONDS = 0.2
+
+
+class JobServer:
+    """Serves the topic of jobs until told to stop.
+
+    An offset is committed only after the ledger has the judgement. A job that is delivered twice
+    is done twice at worst and recorded once.
+
+    Parameters
+    ----------
+    settings
+        What the deployment sets.
+    options
+        Of the Kafka clients.
+    topic, group
+        Where jobs come from, and the consumer group that shares them.
+    ledger
+        Shared by all; in PostgreSQL if there is more than one host.
+    judging
+        Who judges.
+    performer
+        Has the jobs done; a pool of worker processes if None.
+    clock
+        The time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        options: dict[str, Any],
+        topic: str,
+        group: str,
+        ledger: Ledger,
+        judging: JudgeFactory,
+        *,
+        performer: Performer | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._topic = topic
+        self._group = group
+        self._ledger = ledger
+        self._judging = judging
+        self._performer = performer or worker_pool(settings, judging)
+        self._clock = clock or SystemClock()
+        self._log = structlog.get_logger("calwatch")
+        self._summary = RunSummary()
+        self._stop = Stop()
+        self._patience = Patience(self._stop, settings.retry, None, self._log, lambda _event: None)
+        self._desk = Desk("ledger")
+        self._codec = JobCodec()
+        self._offsets: Offsets[TopicPartition] = Offsets()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """Ask to stop, as SIGTERM does; a second time: at once."""
+        self._stop.ask()
+
+    async def run(self) -> RunSummary:
+        """Serve until told to stop.
+
+        Raises
+        ------
+        StopError
+            If the workers cannot be set up (limits, camera).
+        """
+        began = self._clock.monotonic()
+        with stopped_by_signals(self._stop):
+            try:
+                starting = asyncio.create_task(self._performer.start())
+                await self._patience.unless_stopped(starting)
+                while not self._stop.asked:
+                    await self._patience.ask(self._serve)
+            except StoppedError:
+                pass
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._performer.close()
+                self._desk.close()
+        self._summary.stopped = self._stop.asked
+        self._summary.seconds = self._clock.monotonic() - began
+        return self._summary
+
+    async def _serve(self) -> None:
+        """Serve with one connection until it fails or the order to stop comes."""
+        consumer = AIOKafkaConsumer(
+            **self._options,
+            group_id=self._group,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        consumer.subscribe([self._topic], listener=_Forgetting(self._offsets))
+        try:
+            await consumer.start()
+            while not self._stop.asked:
+                await self._take_some(consumer)
+                await self._commit(consumer)
+            self._performer.drop_waiting()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=self._settings.timeouts.shutdown_seconds)
+            await self._commit(consumer)
+        except KafkaError as error:
+            raise WaitError(f"Kafka is out of reach: {error}") from error
+        finally:
+            await consumer.stop()
+
+    async def _take_some(self, consumer: AIOKafkaConsumer) -> None:
+        """Poll, which tells the broker that we live, and take no more than there is room for."""
+        room = self._settings.workers * JOBS_PER_WORKER - self._offsets.in_hand
+        held = consumer.assignment() if room <= 0 else ()
+        consumer.pause(*held)
+        records = await consumer.getmany(
+            timeout_ms=int(1000 * POLL_SECONDS), max_records=max(room, 1)
+        )
+        consumer.resume(*held)
+        for partition, messages in records.items():
+            for message in messages:
+                self._offsets.begin(partition, message.offset)
+                work = self._one(partition, message.offset, message.value)
+                task = asyncio.create_task(work)
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+        offsets = self._offsets.take()
+        if not offsets:
+            return
+        try:
+            await consumer.commit(offsets)
+        except KafkaError as error:  # they are delivered again, and known by then
+            self._log.warning("offsets not committed", reason=str(error))
+
+    async def _one(self, partition: TopicPartition, offset: int, content: bytes | None) -> None:
+        """Do one message; it is done when the ledger has what came of it."""
+        try:
+            job = self._codec.load(content or b"")
+        except RecordError as error:
+            place = {"topic": partition.topic, "partition": partition.partition, "offset": offset}
+            self._log.error("job cannot be read", **place, reason=str(error))
+            self._offsets.done(partition, offset)
+            return
+        try:
+            if not await self._keep(partial(self._known, job)):
+                await self._judge(job)
+        except (PoolError, StoppedError):
+            self._summary.abandoned += 1
+            return
+        except Exception as error:
+            self._log.exception("job cannot be recorded", **names(job), reason=str(error))
+        self._offsets.done(partition, offset)
+
+    def _known(self, job: Job) -> bool:
+        """Tell whether this very judgement stands already."""
+        keys = self._ledger.judged_keys(
+            job.exposure.instrument, exposure_ids=[job.exposure.exposure_id]
+        )
+        last = keys.get((job.exposure.exposure_id, job.detector))
+        return last is not None and last.fingerprint == job.chain.fingerprint
+
+    async def _judge(self, job: Job) -> None:
+        retries = Retries(self._settings.retry)
+        while True:
+            outcome = await self._performer.run(job)
+            self._summary.worker_deaths += outcome.deaths
+            error = outcome.error
+            if error is None or not retries.again(job, error, self._clock.monotonic()):
+                break
+            seconds = retries.wait(job)
+            self._summary.delayed += 1
+            self._log.info("job delayed", **names(job), reason=str(error), again_in_seconds=seconds)
+            if await self._stop.sleep(seconds):
+                raise StoppedError("stopped while a job waited for its next attempt")
+        if outcome.trace:
+            self._log.error("job failed", **names(job), trace=outcome.trace)
+        result = (
+            outcome.result
+            if error is None
+            else self._judging.unknown(job, retries.reason(job, error))
+        )
+        try:
+            await self._keep(partial(self._ledger.record, result, job.exposure, self._clock.now()))
+        except RecordError as wrong:
+            result = self._judging.unknown(job, str(wrong))
+            await self._keep(partial(self._ledger.record, result, job.exposure, self._clock.now()))
+        self._summary.detectors[result.verdict] += 1
+        self._log.info("job done", **names(job), verdict=result.verdict.value)
+
+    async def _keep(self, work: Any) -> Any:
+        return await self._patience.ask(lambda: self._desk.ask(work))
+
+
+class _Forgetting(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Forgets what was in hand of partitions that are taken away."""
+
+    def __init__(self, offsets: Offsets[TopicPartition]) -> None:
+        self._offsets = offsets
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Forget them: whoever gets them starts at the last commit."""
+        for partition in revoked:
+            self._offsets.forget(partition)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Nothing is known of a new partition."""
