@@ -35,10 +35,10 @@ demo: $(VENV)/run.stamp      ## Simulate LATISS nights with faults, verify every
 demo-live: $(VENV)/run.stamp ## The same, then keep running while new exposures arrive. Ctrl-C ends it.
 	$(BIN)/calwatch demo --dir $(DEMO) $(ARGS)
 
-services:           ## Bring the real servers of the tests into .services (Kafka and others; needs mvn and go).
-	$(PYTHON) tests/services/install.py
+services: $(VENV)/dev.stamp  ## Bring the real servers of the tests into .services (Kafka and others; needs mvn and go).
+	$(BIN)/python tests/services/install.py
 
-test: $(VENV)/dev.stamp services ## Run every test.
+test: services               ## Run every test.
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev.stamp      ## ruff: rules and format.

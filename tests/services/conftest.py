@@ -13,6 +13,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "service")]
 
 import kafka_server as kafka  # noqa: E402  (these are found only now)
 import postgresql  # noqa: E402
+import registry_server as registry  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +47,16 @@ def kafka_server(kafka_session: kafka.KafkaServer) -> kafka.KafkaServer:
     """A running Kafka, also after a test that stopped it; give each test topics of its own."""
     kafka_session.start()
     return kafka_session
+
+
+@pytest.fixture(scope="session")
+def registry_session() -> Iterator[registry.RegistryServer]:
+    with registry.server() as server:
+        yield server
+
+
+@pytest.fixture
+def schema_registry(registry_session: registry.RegistryServer) -> registry.RegistryServer:
+    """A running schema registry, also after a test that stopped it."""
+    registry_session.start()
+    return registry_session

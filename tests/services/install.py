@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import absence
+
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parents[1] / ".services"
-POM = HERE / "jars" / "pom.xml"
 LIMIT_SECONDS = 1800
 
 
@@ -24,15 +25,24 @@ class InstallError(Exception):
     """A server could not be brought; the message says why."""
 
 
-def found(part: str) -> Path | None:
-    """Return the folder of a part that has been brought, or None."""
+def need(part: str) -> Path:
+    """Return the folder of a part; where there is none the test ends here, by name."""
     folder = FOLDER / part
-    return folder if folder.is_dir() else None
+    if not folder.is_dir():
+        absence.absent(part, f"no .services/{part}; `make services` brings it where it can")
+    return folder
+
+
+def java(part: str) -> Path:
+    """Return the folder of a part that runs on Java."""
+    if shutil.which("java") is None:
+        absence.absent(part, "`java` is not on the path")
+    return need(part)
 
 
 def bring(part: str, make: Callable[[Path], None]) -> None:
     """Make the folder of a part, whole or not at all."""
-    if found(part):
+    if (FOLDER / part).is_dir():
         return
     began = time.monotonic()
     unfinished = FOLDER / f"{part}.unfinished"
@@ -57,20 +67,18 @@ def call(*command: object, **env: str) -> None:
 
 def kafka(folder: Path) -> None:
     """Bring the jars of Apache Kafka from Maven Central."""
-    where = f"-DoutputDirectory={folder}"
-    call(
-        "mvn",
-        "-q",
-        "-B",
-        "-f",
-        POM,
-        "dependency:copy-dependencies",
-        where,
-        "-DincludeScope=runtime",
-    )
+    pom, where = HERE / "jars" / "pom.xml", f"-DoutputDirectory={folder}"
+    goal = "dependency:copy-dependencies"
+    call("mvn", "-q", "-B", "-f", pom, goal, where, "-DincludeScope=runtime")
 
 
-PARTS: dict[str, Callable[[Path], None]] = {"kafka": kafka}
+def registry(folder: Path) -> None:
+    """Bring Apicurio Registry from Maven Central; later ones than 3.0 need Java 21."""
+    artifact = "-Dartifact=io.apicurio:apicurio-registry-app:3.0.9:tar.gz:all"
+    call("mvn", "-q", "-B", "dependency:unpack", artifact, f"-DoutputDirectory={folder}")
+
+
+PARTS: dict[str, Callable[[Path], None]] = {"kafka": kafka, "registry": registry}
 
 
 def main() -> int:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import logging
-import shutil
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import install
-from absence import absent
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
-from running import Process, free_port
+from running import Process, free_port, temporary_folder
 
 JAVA = ("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 LOGGING = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
@@ -124,26 +121,11 @@ class KafkaServer:
 @contextmanager
 def server() -> Iterator[KafkaServer]:
     """Run a server in a folder of its own."""
-    with _folder() as folder:
-        kafka = KafkaServer(jars(), folder)
+    jars = install.java("kafka")
+    with temporary_folder("kafka") as folder:
+        kafka = KafkaServer(jars, folder)
         try:
             kafka.start()
             yield kafka
         finally:
             kafka.stop()
-
-
-def jars() -> Path:
-    """Return the folder of Kafka's jars."""
-    if shutil.which("java") is None:
-        absent("Kafka", "`java` is not on the path")
-    return install.found("kafka") or absent("Kafka", "no .services/kafka: run `make services`")
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="calwatch-kafka-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 PORTS = range(10000, 32000)
@@ -28,6 +31,16 @@ def free_port() -> int:
                 continue
             return port
     raise OSError("no free port on 127.0.0.1")
+
+
+@contextmanager
+def temporary_folder(service: str) -> Iterator[Path]:
+    """Make a folder for the data of a server; remove it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=f"calwatch-{service}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class RunningError(Exception):

@@ -1,0 +1,64 @@
+"""Starts and stops a real schema registry: Apicurio, through the API it shares with Confluent's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import install
+from running import Process, free_port, temporary_folder
+
+JAVA = ("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+
+class RegistryServer:
+    """A registry; its port, schemas and their ids outlive `stop` and `kill`."""
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/apis/ccompat/v7"
+        settings = {
+            "quarkus.http.host": "127.0.0.1",
+            "quarkus.http.port": port,
+            "quarkus.http.access-log.enabled": "false",
+            # In a file, written at once: a schema that has an id keeps it.
+            "apicurio.datasource.url": f"jdbc:h2:file:{folder / 'schemas'};WRITE_DELAY=0",
+            "apicurio.datasource.jdbc.initial-size": 1,
+            "apicurio.datasource.jdbc.min-size": 1,
+        }
+        options = [f"-D{name}={value}" for name, value in settings.items()]
+        (jar,) = home.glob("apicurio-registry-app-*-runner.jar")
+        self.process = Process(["java", *JAVA, *options, "-jar", jar], folder, self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/subjects", timeout=2).is_success
+        except httpx.HTTPError:
+            return False
+
+    def start(self) -> float:
+        """Start it unless it runs; return the seconds until it answered."""
+        return self.process.start()
+
+    def stop(self) -> None:
+        """End it in an orderly way."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+
+
+@contextmanager
+def server() -> Iterator[RegistryServer]:
+    """Run a registry in a folder of its own."""
+    home = install.java("registry")
+    with temporary_folder("registry") as folder:
+        registry = RegistryServer(home, folder)
+        try:
+            registry.start()
+            yield registry
+        finally:
+            registry.stop()
