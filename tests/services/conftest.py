@@ -11,7 +11,8 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "service")]
 
-import kafka_server as kafka  # noqa: E402  (these are found only now)
+import influx_server as influx  # noqa: E402  (these are found only now)
+import kafka_server as kafka  # noqa: E402
 import postgresql  # noqa: E402
 import registry_server as registry  # noqa: E402
 
@@ -60,3 +61,16 @@ def schema_registry(registry_session: registry.RegistryServer) -> registry.Regis
     """A running schema registry, also after a test that stopped it."""
     registry_session.start()
     return registry_session
+
+
+@pytest.fixture(scope="session")
+def influx_session() -> Iterator[influx.InfluxServer]:
+    with influx.server() as server:
+        yield server
+
+
+@pytest.fixture
+def influxdb(influx_session: influx.InfluxServer) -> influx.InfluxServer:
+    """A running InfluxDB, also after a test that stopped it; give each test its own database."""
+    influx_session.start()
+    return influx_session

@@ -10,8 +10,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import absence
@@ -75,21 +77,41 @@ def kafka(folder: Path) -> None:
 def registry(folder: Path) -> None:
     """Bring Apicurio Registry from Maven Central; later ones than 3.0 need Java 21."""
     artifact = "-Dartifact=io.apicurio:apicurio-registry-app:3.0.9:tar.gz:all"
-    call("mvn", "-q", "-B", "dependency:unpack", artifact, f"-DoutputDirectory={folder}")
+    call("mvn", "-q", "-B", "dependency:copy", artifact, f"-DoutputDirectory={folder}")
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")
+    archive.unlink()
 
 
-PARTS: dict[str, Callable[[Path], None]] = {"kafka": kafka, "registry": registry}
+def telegraf(folder: Path) -> None:
+    """Build Telegraf with the parts that Sasquatch's connectors use."""
+    tags = "custom,inputs.kafka_consumer,parsers.avro,outputs.influxdb"
+    source = "github.com/influxdata/telegraf/cmd/telegraf@v1.37.2"
+    call("go", "install", "-tags", tags, "-ldflags=-s -w", source, GOBIN=str(folder))
+
+
+PARTS: dict[str, Callable[[Path], None]] = {
+    "kafka": kafka,
+    "registry": registry,
+    "telegraf": telegraf,
+}
+
+
+def attempt(part: str) -> bool:
+    """Bring a part; say why if that fails."""
+    try:
+        bring(part, PARTS[part])
+    except (InstallError, OSError, subprocess.TimeoutExpired, tarfile.TarError) as error:
+        print(f"{part}: its tests will be skipped: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def main() -> int:
-    missing = 0
-    for part, make in PARTS.items():
-        try:
-            bring(part, make)
-        except (InstallError, OSError, subprocess.TimeoutExpired) as error:
-            missing += 1
-            print(f"{part}: its tests will be skipped: {error}", file=sys.stderr)
-    return 1 if missing and os.environ.get("CALWATCH_REQUIRE_SERVICES") == "1" else 0
+    with ThreadPoolExecutor() as pool:  # one waits for the network while another compiles
+        brought = list(pool.map(attempt, PARTS))
+    return int(not all(brought) and os.environ.get("CALWATCH_REQUIRE_SERVICES") == "1")
 
 
 if __name__ == "__main__":

@@ -50,14 +50,11 @@ class RunningError(Exception):
 class Process:
     """A server of which the test knows the command and how to see that it answers."""
 
-    def __init__(
-        self, command: Sequence[object], folder: Path, ready: Callable[[], bool], **env: str
-    ) -> None:
+    def __init__(self, command: Sequence[object], folder: Path, ready: Callable[[], bool]) -> None:
         self.command = [str(word) for word in command]
         self.folder = folder
         self.log = folder / "log"
         self._ready = ready
-        self._env = env
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -71,9 +68,7 @@ class Process:
             return 0.0
         began = time.monotonic()
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command, cwd=self.folder, stdout=log, stderr=log, env=self._env or None
-            )
+            self._process = subprocess.Popen(self.command, cwd=self.folder, stdout=log, stderr=log)
         while time.monotonic() - began < START_SECONDS:
             if self._process.poll() is not None:
                 break

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
+import time
 import uuid
+from typing import Any
 
+import fastavro
+import httpx
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
+from influx_server import InfluxServer
 from kafka_server import KafkaServer
 from registry_server import RegistryServer
+from telegraf_server import telegraf
 
 pytestmark = pytest.mark.services
 
 
 def unique(word: str) -> str:
-    return f"{word}-{uuid.uuid4().hex[:8]}"
+    return f"{word}_{uuid.uuid4().hex[:8]}"
 
 
 def produce(kafka: KafkaServer, topic: str, value: bytes) -> None:
@@ -108,3 +115,72 @@ def test_registry_keeps_its_ids(schema_registry: RegistryServer) -> None:
     registry = client(schema_registry)
     assert json.loads(registry.get_schema(first).schema_str)["fields"][0]["name"] == "one"
     assert registry.register_schema(subject, record("two")) not in (first, None)
+
+
+def test_influxdb_keeps_its_data(influxdb: InfluxServer) -> None:
+    name = unique("lsst.test")
+    influxdb.create_database(name)
+    line = b"lsst.test,detector=94 noise=4.5 1800000000500000000"
+    httpx.post(f"{influxdb.url}/write", params={"db": name}, content=line).raise_for_status()
+    influxdb.kill()
+    with pytest.raises(httpx.ConnectError):
+        influxdb.query("SHOW DATABASES")
+    influxdb.start()
+    select = f'SELECT mean("noise") FROM "{name}"."autogen"."lsst.test" GROUP BY "detector"'
+    (row,) = influxdb.query(select)
+    assert (row["mean"], row["detector"]) == (4.5, "94")
+    (row,) = influxdb.query('SELECT "noise" FROM "lsst.test"', name)
+    assert row["time"] == 1800000000_500_000_000
+    influxdb.stop()
+    influxdb.start()
+    assert {"name": name} in influxdb.query("SHOW DATABASES")
+    with pytest.raises(ValueError, match="error parsing query"):
+        influxdb.query("SELECT")
+
+
+def wait_for(rows: Any, count: int) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if len(found := rows()) >= count:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{rows()} after 60 s")
+
+
+def test_telegraf_takes_records_to_influxdb(
+    influxdb: InfluxServer, kafka_server: KafkaServer, schema_registry: RegistryServer
+) -> None:
+    topic = unique("lsst.cp.test")
+    number = ["null", "double"]
+    names = {"timestamp": "double", "instrument": "string", "detector": "string", "band": "string"}
+    fields = [{"name": name, "type": type_} for name, type_ in names.items()]
+    fields += [{"name": name, "type": number, "default": None} for name in ("noise", "gain")]
+    schema = {"type": "record", "name": "test", "namespace": topic, "fields": fields}
+    wanted = Schema(json.dumps(schema), "AVRO")
+    schema_id = client(schema_registry).register_schema(f"{topic}-value", wanted)
+    kafka_server.create_topics(topic)
+    influxdb.create_database(topic)
+
+    def put(detector: str, noise: float) -> None:
+        out = io.BytesIO()
+        values = {"timestamp": 1800000000.25, "instrument": "LATISS", "detector": detector}
+        row = {**values, "band": "", "noise": noise, "gain": None}
+        fastavro.schemaless_writer(out, fastavro.parse_schema(schema), row)
+        produce(kafka_server, topic, b"\0" + schema_id.to_bytes(4) + out.getvalue())
+
+    produce(kafka_server, topic, b"garbage")
+    put("0", 4.5)
+    topics = ("lsst.cp.test",)
+    with telegraf(influxdb, kafka_server, schema_registry, topics=topics, database=topic) as one:
+        wait_for(lambda: influxdb.query(f'SELECT * FROM "{topic}.test"', topic), 1)
+        put("1", 5.5)
+        put("0", 4.75)  # the same tags and time: takes the place of the first
+        select = f'SELECT * FROM "{topic}.test"'
+        wait_for(lambda: [r for r in influxdb.query(select, topic) if r["noise"] != 4.5], 2)
+        assert "not Confluent Wire Protocol" in one.log()
+    rows = influxdb.query(f'SELECT * FROM "{topic}.test"', topic)
+    plain = {"time": 1800000000_250_000_000, "timestamp": 1800000000.25, "instrument": "LATISS"}
+    assert sorted(rows, key=lambda row: row["detector"]) == [
+        {**plain, "detector": "0", "noise": 4.75},
+        {**plain, "detector": "1", "noise": 5.5},
+    ]
