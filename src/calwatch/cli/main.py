@@ -17,7 +17,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("calwatch.cli.demo:demo", "Simulate a small repository and watch it."),
     "limits": ("calwatch.cli.limits:limits", "Check and show limits files."),
     "repo": ("calwatch.cli.repo:repo", "Tools for a person: make a repository, certify, chain."),
+    "replay": ("calwatch.cli.replay:replay", "Publish again what the ledger has."),
     "run": ("calwatch.cli.run:run", "Run the daemon."),
+    "schemas": ("calwatch.cli.schemas:schemas", "Show and register what is published."),
     "simulate": ("calwatch.cli.simulate:simulate", "Simulate a camera, its raws and its chain."),
     "verify": ("calwatch.cli.verify:verify", "Judge chosen exposures once, without the daemon."),
 }

@@ -22,7 +22,7 @@ from calwatch.publish.schemas import (
 from calwatch.verify.counts import OUTCOMES, count_tests
 from calwatch.verify.metrics import CALIB_TYPES, LEVELS
 
-DEFAULT_TAG = "Live"
+DEFAULT_TAG = "calwatch"
 """``dataset_tag`` of the results of a running daemon."""
 _LONGEST_TEXT = 2000
 """Characters; InfluxDB takes 64 KiB in a string, and nobody reads a longer reason in a table."""

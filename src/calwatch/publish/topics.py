@@ -17,7 +17,11 @@ _PARTITIONS = 1
 
 
 async def ensure_topics(
-    options: dict[str, Any], topics: Sequence[str], *, timeout: float = 20.0
+    options: dict[str, Any],
+    topics: Sequence[str],
+    *,
+    partitions: int = _PARTITIONS,
+    timeout: float = 20.0,
 ) -> list[str]:
     """Make the topics that are missing and return their names.
 
@@ -27,6 +31,8 @@ async def ensure_topics(
         As `KafkaConnection.client_options` gives them.
     topics
         All that are needed.
+    partitions
+        Of each topic that is made.
     timeout
         Seconds that one answer of a broker may take.
 
@@ -45,14 +51,14 @@ async def ensure_topics(
         if missing:
             brokers = (await admin.describe_cluster())["brokers"]
             copies = min(_REPLICAS, len(brokers))
-            await _make(admin, missing, copies)
+            await _make(admin, [NewTopic(name, partitions, copies) for name in missing])
     finally:
         await admin.close()
     return missing
 
 
-async def _make(admin: AIOKafkaAdminClient, missing: Sequence[str], copies: int) -> None:
-    answer = await admin.create_topics([NewTopic(name, _PARTITIONS, copies) for name in missing])
+async def _make(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
+    answer = await admin.create_topics(missing)
     refused = {}
     for name, code, *message in answer.topic_errors:
         error = for_code(code)
