@@ -1,6 +1,7 @@
-"""The fakes of the daemon's tests serve here too."""
+"""The fakes of the daemon's tests and the SAL events of the services' tests serve here too."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / "service"), str(HERE.parent / "services")]

@@ -1,7 +1,7 @@
 """From the bytes of a message to what it says; whatever is wrong with them is told, not raised.
 
-Messages are read by the schema they were written with, resolved against one that has only the
-fields that are needed: a field that is added, moved or taken away elsewhere does no harm.
+Messages are read by the schema they were written with, resolved against our own types of the fields
+that are needed: a field that is added, moved, widened or taken away elsewhere does no harm.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from calwatch.arrivals.topics import Kind, Topic
 from calwatch.kafka.registry import UnknownSchemaError
 from calwatch.kafka.wire import WireError, unframe
 
-LARGEST_BYTES = 1024 * 1024
+LARGEST_BYTES = 256 * 1024
 """Of one message. A SAL event has a few hundred, a bucket's notification a few thousand."""
 _PLANS = 256
 
@@ -138,19 +138,22 @@ def _make_plan(kind: Kind, schema_id: int, schema: Mapping[str, Any]) -> _Plan |
     try:
         # Defaults and descriptions of the writer play no part in reading, so they cannot be wrong.
         fields = [{"name": f["name"], "type": f["type"]} for f in schema["fields"]]
+        names = {field["name"] for field in fields}
+        absent = [name for name in sal.needed_names(kind) if name not in names]
+        if absent:
+            text = f"schema {schema_id} ({schema.get('name')}) has no {', '.join(absent)}"
+            return Ignored(Reason.MISSING_FIELD, plain(text))
         _check_bounded(head | {"fields": fields}, {}, ())
         writer = fastavro.parse_schema(head | {"fields": fields})
+        # The reader takes the writer's name: which event it is, the topic says. It takes the fields
+        # that are not needed too: what fastavro skips it does not hold to the message's end.
+        ours = sal.FIELDS[kind]
+        mine = {field["name"] for field in ours}
+        rest = [field for field in fields if field["name"] not in mine]
+        return _Plan(writer, fastavro.parse_schema(head | {"fields": [*ours, *rest]}))
     except Exception as error:  # whatever may stand in a registry
         text = f"schema {schema_id} cannot be used: {type(error).__name__}: {error}"
         return Ignored(Reason.UNKNOWN_SCHEMA, plain(text))
-    names = {field["name"] for field in fields}
-    absent = [name for name in sal.needed_names(kind) if name not in names]
-    if absent:
-        text = f"schema {schema_id} ({schema.get('name')}) has no {', '.join(absent)}"
-        return Ignored(Reason.MISSING_FIELD, plain(text))
-    # The reader takes the writer's name: which event it is, the topic says.
-    reader = fastavro.parse_schema(head | {"fields": list(sal.FIELDS[kind])})
-    return _Plan(writer, reader)
 
 
 def _decoded(plan: _Plan, payload: bytes) -> Mapping[str, Any] | Ignored:

@@ -34,20 +34,34 @@ TopicTable = Mapping[str, Mapping[Kind, Sequence[str]]]
 """Names of topics by instrument and kind."""
 
 
-def _sal(oods: Sequence[str], camera: str, buckets: Sequence[str]) -> dict[Kind, tuple[str, ...]]:
+def default_topics(subname: str = "sal") -> TopicTable:
+    """Return the observatory's topics.
+
+    Parameters
+    ----------
+    subname
+        Of the SAL topics, as in ``LSST_TOPIC_SUBNAME``; the summit, base and test stand use
+        ``sal``.
+    """
+
+    def of(
+        oods: Sequence[str], camera: str, buckets: Sequence[str]
+    ) -> Mapping[Kind, tuple[str, ...]]:
+        return {
+            Kind.INGESTED: tuple(f"lsst.{subname}.{n}.logevent_imageInOODS" for n in oods),
+            Kind.READOUT: (f"lsst.{subname}.{camera}.logevent_endReadout",),
+            Kind.BUCKET: tuple(f"lsst.s3.{name}" for name in buckets),
+        }
+
     return {
-        Kind.INGESTED: tuple(f"lsst.sal.{name}.logevent_imageInOODS" for name in oods),
-        Kind.READOUT: (f"lsst.sal.{camera}.logevent_endReadout",),
-        Kind.BUCKET: tuple(f"lsst.s3.{name}" for name in buckets),
+        "LATISS": of(["ATOODS"], "ATCamera", ["raw.latiss"]),
+        "LSSTComCam": of(["CCOODS"], "CCCamera", ["raw.comcam"]),
+        # The wavefront sensors have come through all three at one time or another.
+        "LSSTCam": of(["MTOODS", "WFOODS", "CCOODS"], "MTCamera", ["raw.lsstcam", "wf.lsstcam"]),
     }
 
 
-DEFAULT_TOPICS: TopicTable = {
-    "LATISS": _sal(["ATOODS"], "ATCamera", ["raw.latiss"]),
-    "LSSTComCam": _sal(["CCOODS"], "CCCamera", ["raw.comcam"]),
-    # The wavefront sensors have come through all three at one time or another.
-    "LSSTCam": _sal(["MTOODS", "WFOODS", "CCOODS"], "MTCamera", ["raw.lsstcam", "wf.lsstcam"]),
-}
+DEFAULT_TOPICS: TopicTable = default_topics()
 
 
 def topics_of(

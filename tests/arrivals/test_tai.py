@@ -1,0 +1,54 @@
+"""SAL time stamps: TAI seconds to UTC, and the absurd ones refused."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from astropy.time import Time
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calwatch.arrivals.tai import utc_from_tai
+
+NOW = datetime(2026, 11, 22, 15, tzinfo=UTC)
+
+
+def test_a_known_event() -> None:
+    """endReadout of MC_O_20250502_000010 gives both its TAI and its UTC stamp."""
+    found = utc_from_tai(1746193126.9903631, NOW)
+    assert found.timestamp() == pytest.approx(1746193089.9903631, abs=1e-6)
+
+
+@given(st.floats(1.4221e9, 1.7952e9))
+def test_as_astropy_has_it(tai: float) -> None:
+    day, rest = divmod(tai, 86400)
+    expected = Time(40587 + day, rest / 86400, format="mjd", scale="tai").unix
+    assert utc_from_tai(tai, NOW).timestamp() == pytest.approx(expected, abs=2e-6)
+
+
+def test_around_a_leap_second() -> None:
+    """At the end of 2016 UTC fell back from TAI − 36 s to TAI − 37 s."""
+    midnight = datetime(2017, 1, 1, tzinfo=UTC).timestamp()
+    for tai, utc in [(midnight + 35.5, midnight - 0.5), (midnight + 37.5, midnight + 0.5)]:
+        assert utc_from_tai(tai, NOW).timestamp() == pytest.approx(utc, abs=1e-6)
+    assert utc_from_tai(midnight + 36.5, NOW).timestamp() == pytest.approx(midnight - 0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        math.nan,
+        math.inf,
+        -math.inf,
+        0.0,
+        datetime(1900, 1, 1, tzinfo=UTC).timestamp(),
+        (NOW + timedelta(days=3)).timestamp(),
+        1.7e12,  # milliseconds
+        1e300,
+    ],
+)
+def test_absurd_times_are_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match=r"is no time|before 2015 or after today"):
+        utc_from_tai(seconds, NOW)
