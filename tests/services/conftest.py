@@ -15,6 +15,7 @@ import influx_server as influx  # noqa: E402  (these are found only now)
 import kafka_server as kafka  # noqa: E402
 import postgresql  # noqa: E402
 import registry_server as registry  # noqa: E402
+import secure_kafka_server as secure_kafka  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +49,21 @@ def kafka_server(kafka_session: kafka.KafkaServer) -> kafka.KafkaServer:
     """A running Kafka, also after a test that stopped it; give each test topics of its own."""
     kafka_session.start()
     return kafka_session
+
+
+@pytest.fixture(scope="session")
+def secure_kafka_session() -> Iterator[secure_kafka.SecureKafkaServer]:
+    with secure_kafka.server() as server:
+        yield server
+
+
+@pytest.fixture
+def secure_kafka_server(
+    secure_kafka_session: secure_kafka.SecureKafkaServer,
+) -> secure_kafka.SecureKafkaServer:
+    """A running Kafka that asks for TLS and a password."""
+    secure_kafka_session.start()
+    return secure_kafka_session
 
 
 @pytest.fixture(scope="session")

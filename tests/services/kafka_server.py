@@ -73,7 +73,7 @@ class KafkaServer:
             "log.dirs": self.folder / "data",
         }
 
-    def _format(self, settings: Mapping[str, object], *words: str) -> None:
+    def _format(self, settings: dict[str, object], *words: str) -> None:
         file = self.folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

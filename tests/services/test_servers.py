@@ -12,11 +12,13 @@ import fastavro
 import httpx
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from influx_server import InfluxServer
-from kafka_server import KafkaServer
+from kafka_server import SILENT, KafkaServer
 from registry_server import RegistryServer
+from secure_kafka_server import SecureKafkaServer
 from telegraf_server import telegraf
 
 pytestmark = pytest.mark.services
@@ -73,6 +75,28 @@ def test_kafka_makes_no_topic_by_itself(kafka_server: KafkaServer) -> None:
     producer.flush(10)
     assert [bool(error) for error in failed] == [True]
     assert topic not in kafka_server.topics()
+
+
+def test_secure_kafka_keeps_port_and_data(secure_kafka_server: SecureKafkaServer) -> None:
+    check_kafka(secure_kafka_server)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sasl.password": "other"},
+        {"sasl.username": "other"},
+        {"security.protocol": "PLAINTEXT"},
+        {"ssl.ca.location": "/etc/ssl/certs/ca-certificates.crt"},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_secure_kafka_lets_no_other_in(
+    secure_kafka_server: SecureKafkaServer, wrong: dict[str, str]
+) -> None:
+    other = AdminClient({**secure_kafka_server.options, **wrong}, logger=SILENT)
+    with pytest.raises(KafkaException):
+        other.list_topics(timeout=2)
 
 
 def record(field: str) -> Schema:
