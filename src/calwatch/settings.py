@@ -54,6 +54,40 @@ class TimeoutSettings(_Part):
     """On SIGTERM running jobs may finish for so long; then they are abandoned."""
 
 
+class KafkaSettings(_Part):
+    """What is read from Kafka and written to it, where ``KAFKA_BOOTSTRAP_SERVERS`` is set.
+
+    How to reach and be let into Kafka stands in the environment only (see
+    `calwatch.kafka.connection`).
+    """
+
+    events: bool = True
+    """Be woken by the observatory's events."""
+    s3: bool = False
+    """Be woken by the notifications of the buckets with the raw files as well."""
+    sal_subname: str = Field(default="sal", pattern=r"^[A-Za-z0-9_.-]+$")
+    """Of the SAL topics, as in ``LSST_TOPIC_SUBNAME``."""
+    topics: dict[str, dict[Literal["ingested", "readout", "bucket"], tuple[str, ...]]] = {}
+    """Topics to read by instrument and kind, for a camera of one's own or where the observatory's
+    own names do not hold: ``{TestStand: {ingested: [lsst.sal.TSOODS.logevent_imageInOODS]}}``."""
+    group: str = Field(default="calwatch", min_length=1)
+    """Consumer group; its workers' is ``<group>-workers``. Each deployment has its own."""
+    due_seconds: float = Field(default=240.0, gt=0)
+    """Detectors not in the Butler so long after the end of readout are missing."""
+    publish: bool = True
+    """Tell Sasquatch."""
+    prefix: str = Field(default="lsst.cp.calwatch", pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")
+    """Topics are ``<prefix>.<record>``, and this is the namespace of the records."""
+    dataset_tag: str = "calwatch"
+    """Tag of every point."""
+    jobs_topic: str = Field(default="calwatch.jobs", pattern=r"^[A-Za-z0-9_.-]+$")
+    """Where an intake leaves jobs for its workers."""
+    jobs_partitions: int = Field(default=32, ge=1)
+    """Of that topic, if it is to be made: the most workers that can share it."""
+    jobs_ahead: int = Field(default=1000, ge=1)
+    """Jobs an intake leaves there at once."""
+
+
 class LogSettings(_Part):
     """How the log looks."""
 
@@ -99,6 +133,9 @@ class Settings(BaseSettings):
     """Memory for certified calibrations, each worker."""
     retry: RetrySettings = RetrySettings()
     timeouts: TimeoutSettings = TimeoutSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port for Prometheus; none if not set."""
     log: LogSettings = LogSettings()
 
     @field_validator("instruments", mode="before")

@@ -150,7 +150,9 @@ def test_a_ledger_out_of_reach_is_3_and_then_nothing_is_lost_or_doubled(
 ) -> None:
     path = tmp_path / "ledger.db"
     opened = Ledger.open
-    quick = staticmethod(lambda url: opened(url, busy_seconds=0.05, lock_attempts=1))
+    quick = staticmethod(
+        lambda url, **options: opened(url, busy_seconds=0.05, lock_attempts=1, **options)
+    )
     monkeypatch.setattr(Ledger, "open", quick)
     # The bias of the first night is gone from the disk; that is waited for, then recorded.
     root = nights.registry(tmp_path)

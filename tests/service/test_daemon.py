@@ -493,17 +493,13 @@ def test_detectors_that_trickle_in_are_each_done_once(runner: Runner) -> None:
 def test_a_companion_runs_beside_and_may_fail(runner: Runner) -> None:
     runs: list[int] = []
 
-    async def companion() -> None:
+    async def companion(ending: asyncio.Event) -> None:
         runs.append(len(runs))
         if len(runs) == 1:
             raise ConnectionError("no broker")
         runner.daemon.stop()
+        await ending.wait()
+        runs.append(-1)
 
-    settings = {"interval_seconds": 3600}
-
-    async def run() -> RunSummary:
-        daemon = runner.make(companions=[companion], **settings)
-        return await asyncio.wait_for(daemon.run(), 30)
-
-    asyncio.run(run())
-    assert runs == [0, 1]
+    runner.live(companions=[companion], interval_seconds=3600)
+    assert runs == [0, 1, -1]

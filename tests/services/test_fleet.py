@@ -33,7 +33,6 @@ class Fleet:
 
     def __init__(self, kafka, url: str) -> None:
         self.topic = f"jobs-{uuid.uuid4().hex[:8]}"
-        kafka.create_topics(self.topic, partitions=6)
         self.options = {"bootstrap_servers": kafka.bootstrap}
         self.url = url
         self.repository = FakeRepository()
@@ -52,7 +51,7 @@ class Fleet:
 
     def intake(self, **options) -> Daemon:
         ledger = Ledger.open(self.url, publishing=True)
-        workers = RemoteWorkers(self.options, self.topic, ledger, look_seconds=0.1, **options)
+        workers = RemoteWorkers(self.options, self.topic, 6, ledger, look_seconds=0.1, **options)
         return Daemon(self.settings, self.repository, ledger, JUDGING, performer=workers)
 
     def judged(self) -> Counter[tuple[int, int]]:
@@ -131,10 +130,13 @@ def test_what_a_worker_leaves_another_one_does(fleet: Fleet) -> None:
     assert fleet.judged() == all_once()
 
 
-def test_a_job_delivered_twice_counts_once_and_garbage_stops_nothing(fleet: Fleet) -> None:
+def test_a_job_delivered_twice_counts_once_and_garbage_stops_nothing(
+    fleet: Fleet, kafka_server
+) -> None:
     from aiokafka import AIOKafkaProducer
 
     job = fakes.make_job(1, detector=5)
+    kafka_server.create_topics(fleet.topic)
 
     async def run() -> None:
         producer = AIOKafkaProducer(**fleet.options)

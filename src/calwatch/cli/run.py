@@ -4,36 +4,58 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from calwatch.kafka.connection import KafkaConnection
+    from calwatch.ledger.store import Ledger
+    from calwatch.service.judge import JudgeSettings
+    from calwatch.service.online import Role
+    from calwatch.service.progress import RunSummary
+    from calwatch.settings import Settings
+
+ONCE_GRACE_SECONDS = 60.0
+"""With ``--once`` the outbox may be emptied for so long at the end."""
 
 
 @click.command()
 @click.option("--config", "-c", type=click.Path(dir_okay=False, path_type=Path),
               help="Configuration file (YAML); CALWATCH_… variables win over it.")  # fmt: skip
+@click.option("--role", type=click.Choice(["all", "intake", "worker"]), default="all",
+              show_default=True,
+              help="Do everything, only find and hand out jobs, or only do them.")  # fmt: skip
 @click.option("--once", is_flag=True, help="End when nothing is missing any more.")
 @click.option("--rejudge", is_flag=True,
               help="Judge again what has PASS or FAIL where the chain has changed.")  # fmt: skip
 @click.pass_context
-def run(ctx: click.Context, config: Path | None, once: bool, rejudge: bool) -> None:
-    """Watch a Butler repository: judge every new bias, dark and flat, and record it.
+def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge: bool) -> None:
+    """Watch a Butler repository: judge every new bias, dark and flat, record and publish it.
 
-    SIGTERM or Ctrl-C finishes or abandons running work within 20 s; the next start does what
-    remains, and nothing twice.
+    With KAFKA_BOOTSTRAP_SERVERS and SCHEMA_MANAGER_REGISTRY_URL set, the observatory's events wake
+    it and Sasquatch is told what was measured; without, it looks at its interval and keeps all to
+    itself. SIGTERM or Ctrl-C finishes or abandons running work within 20 s; the next start does
+    what remains, and nothing twice.
 
     \b
-    Example:
+    Examples:
       calwatch run --config config/latiss.yaml
+      calwatch run --config config/lsstcam.yaml --role intake
+      calwatch run --config config/lsstcam.yaml --role worker
     """
-    from calwatch.butler.repository import Repository
+    from prometheus_client import start_http_server
+
+    from calwatch.kafka.connection import load_connection
     from calwatch.ledger.store import Ledger
-    from calwatch.service.daemon import Daemon
-    from calwatch.service.judge import JudgeSettings, judge_factory
+    from calwatch.service.judge import JudgeSettings
     from calwatch.service.logs import set_up_logs
+    from calwatch.service.online import Role
     from calwatch.settings import load_settings
     from calwatch.verify.model import Verdict
 
     settings = load_settings(config)
+    connection = load_connection()
     set_up_logs(settings.log)
     judge_settings = JudgeSettings(
         camera=settings.camera,
@@ -41,14 +63,95 @@ def run(ctx: click.Context, config: Path | None, once: bool, rejudge: bool) -> N
         cache_bytes=settings.calibration_cache_bytes,
         wait_for_files=True,
     )
-    for instrument in settings.instruments:
-        judge_settings.camera_of(instrument)  # A wrong one is told now, not exposure by exposure.
-    judging = judge_factory(judge_settings)
-    ledger = Ledger.open(settings.ledger)
+    if once and role == Role.WORKER:
+        raise click.UsageError("--once: a worker cannot know when all is done")
+    if role != Role.ALL and connection is None:
+        raise click.UsageError(f"--role {role}: needs Kafka; set KAFKA_BOOTSTRAP_SERVERS")
+    publishing = connection is not None and settings.kafka.publish
+    if settings.metrics_port is not None:
+        start_http_server(settings.metrics_port)
+    ledger = Ledger.open(settings.ledger, publishing=publishing)
     try:
-        with Repository.open(settings.repo) as repository:
-            daemon = Daemon(settings, repository, ledger, judging, rejudge=rejudge)
-            summary = asyncio.run(daemon.run(once=once))
+        if role == Role.WORKER and connection is not None:
+            summary = _serve(settings, connection, ledger, judge_settings)
+        else:
+            parts = (settings, connection, ledger, judge_settings)
+            summary = _watch(*parts, Role(role), once=once, rejudge=rejudge)
     finally:
         ledger.close()
     ctx.exit(int(once and summary.exposures[Verdict.FAIL] > 0))
+
+
+def _watch(
+    settings: Settings,
+    connection: KafkaConnection | None,
+    ledger: Ledger,
+    judge_settings: JudgeSettings,
+    role: Role,
+    *,
+    once: bool,
+    rejudge: bool,
+) -> RunSummary:
+    """Find what is missing, and do it or hand it out."""
+    from calwatch.butler.repository import Repository
+    from calwatch.service.daemon import Daemon
+    from calwatch.service.judge import judge_factory
+    from calwatch.service.lifecycle import SystemClock
+    from calwatch.service.online import Role, go_online
+    from calwatch.service.remote import RemoteWorkers
+
+    # A wrong camera is told now, not exposure by exposure.
+    cameras = {name: judge_settings.camera_of(name) for name in settings.instruments}
+    kafka = settings.kafka
+    clock = SystemClock()
+    grace = ONCE_GRACE_SECONDS if once else 5.0
+    online = go_online(settings, connection, ledger, cameras, clock, grace_seconds=grace)
+
+    async def work() -> RunSummary:
+        remote = None
+        if role is Role.INTAKE and connection is not None:
+            options = connection.client_options()
+            remote = RemoteWorkers(options, kafka.jobs_topic, kafka.jobs_partitions, ledger)
+        if online.publisher is not None:
+            await online.publisher.prepare()
+        daemon = Daemon(
+            settings,
+            repository,
+            ledger,
+            judge_factory(judge_settings),
+            sources=online.sources,
+            companions=[] if online.publisher is None else [online.publisher.run],
+            watch=online.watch,
+            performer=remote,
+            jobs_ahead=None if remote is None else kafka.jobs_ahead,
+            on_event=online.hear,
+            rejudge=rejudge,
+        )
+        try:
+            return await daemon.run(once=once)
+        finally:
+            if online.registry is not None:
+                await online.registry.close()
+
+    with Repository.open(settings.repo) as repository:
+        return asyncio.run(work())
+
+
+def _serve(
+    settings: Settings,
+    connection: KafkaConnection,
+    ledger: Ledger,
+    judge_settings: JudgeSettings,
+) -> RunSummary:
+    """Do the jobs that an intake hands out."""
+    from calwatch.service.judge import judge_factory
+    from calwatch.service.serving import JobServer
+
+    async def work() -> RunSummary:
+        kafka = settings.kafka
+        options, group = connection.client_options(), f"{kafka.group}-workers"
+        judging = judge_factory(judge_settings)
+        server = JobServer(settings, options, kafka.jobs_topic, group, ledger, judging)
+        return await server.run()
+
+    return asyncio.run(work())

@@ -36,8 +36,11 @@ from calwatch.settings import Settings
 JOBS_PER_WORKER = 8
 """Jobs handed to the pool at once, each worker: enough for affinity, little enough for memory."""
 
-Companion: TypeAlias = Callable[[], Awaitable[None]]
-"""Runs beside the daemon until it is cancelled, such as what publishes."""
+COMPANION_SECONDS = 6.0
+"""What runs beside the daemon may take so long to end."""
+
+Companion: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
+"""Runs beside the daemon until the event is set, such as what publishes."""
 
 
 class Daemon:
@@ -61,6 +64,8 @@ class Daemon:
         Looks after what was announced and has not come; None where nothing announces.
     performer
         Has the jobs done; a pool of worker processes if None.
+    jobs_ahead
+        Jobs handed out at once; a few for each worker if None.
     clock
         The time.
     on_event
@@ -80,6 +85,7 @@ class Daemon:
         companions: Sequence[Companion] = (),
         watch: Watch | None = None,
         performer: Performer | None = None,
+        jobs_ahead: int | None = None,
         clock: Clock | None = None,
         on_event: Listener | None = None,
         rejudge: bool = False,
@@ -101,7 +107,7 @@ class Daemon:
         self._retries = Retries(settings.retry)
         self._last_recheck: float | None = None
         self._performer = performer or worker_pool(settings, judging)
-        self._room = asyncio.Semaphore(settings.workers * JOBS_PER_WORKER)
+        self._room = asyncio.Semaphore(jobs_ahead or settings.workers * JOBS_PER_WORKER)
         self._butler, self._clerk = Desk("butler"), Desk("ledger")
         self._books = Bookkeeper(ledger, judging, self._clock, self._summary, self._log, self._tell)
         self._queue: list[tuple[tuple[int, ...], Job]] = []
@@ -139,20 +145,23 @@ class Daemon:
         attempts = self._settings.retry.attempts if once else None
         patience = Patience(self._stop, self._settings.retry, attempts, self._log, self._tell)
         with stopped_by_signals(self._stop):
+            pumps = [asyncio.create_task(self._pump(source)) for source in self._sources]
+            ending = asyncio.Event()
             beside = [
-                *(self._pump(source) for source in self._sources),
-                *(self._kept_up(companion) for companion in self._companions),
+                asyncio.create_task(self._kept_up(partial(companion, ending)))
+                for companion in self._companions
             ]
-            running = [asyncio.create_task(work) for work in beside]
             try:
                 await patience.unless_stopped(asyncio.create_task(self._performer.start()))
                 await self._judge(patience, once)
             except StoppedError:
                 pass
             finally:
-                for task in running:
-                    task.cancel()
-                await asyncio.gather(*running, return_exceptions=True)
+                await _cancelled(pumps)
+                ending.set()
+                if beside:
+                    await asyncio.wait(beside, timeout=None if once else COMPANION_SECONDS)
+                await _cancelled(beside)
                 await self._performer.close()
                 self._butler.close()
                 self._clerk.close()
@@ -184,9 +193,7 @@ class Daemon:
             beside[0].cancel()
             await self._drain()
         finally:
-            for task in (*beside, *self._tasks):
-                task.cancel()
-            await asyncio.gather(*beside, *self._tasks, return_exceptions=True)
+            await _cancelled([*beside, *self._tasks])
 
     async def _loop(self, doer: Doer, patience: Patience, once: bool) -> None:
         while not self._stop.asked:
@@ -248,11 +255,11 @@ class Daemon:
             failures += 1
             await asyncio.sleep(self._settings.retry.wait(failures))
 
-    async def _kept_up(self, companion: Companion) -> None:
+    async def _kept_up(self, work: Callable[[], Awaitable[None]]) -> None:
         failures = 0
         while True:
             try:
-                await companion()
+                await work()
                 return
             except StoppedError:
                 return
@@ -327,3 +334,10 @@ class Daemon:
         at_once.cancel()
         all_done.cancel()
         self._summary.abandoned += len(self._tasks)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -18,6 +18,7 @@ from calwatch.arrivals.job import Job
 from calwatch.arrivals.reconcile import UNMEASURED
 from calwatch.errors import LedgerError, WaitError
 from calwatch.ledger.store import Ledger
+from calwatch.publish.topics import ensure_topics
 from calwatch.service.doing import names
 from calwatch.service.patience import Desk
 from calwatch.service.pool import Outcome, PoolError
@@ -46,6 +47,8 @@ class RemoteWorkers:
         Of the Kafka clients.
     topic
         Where jobs go, keyed by instrument and detector: a detector stays with one worker.
+    partitions
+        Of that topic, if it has to be made.
     ledger
         Shared with the workers.
     resend_seconds
@@ -60,6 +63,7 @@ class RemoteWorkers:
         self,
         options: dict[str, Any],
         topic: str,
+        partitions: int,
         ledger: Ledger,
         *,
         resend_seconds: float = 900.0,
@@ -68,6 +72,7 @@ class RemoteWorkers:
     ) -> None:
         self._options = options
         self._topic = topic
+        self._partitions = partitions
         self._ledger = ledger
         self._resend_seconds = resend_seconds
         self._look_seconds = look_seconds
@@ -89,11 +94,14 @@ class RemoteWorkers:
 
         Raises
         ------
+        StopError
+            If the topic is not there and may not be made.
         WaitError
             If the broker is out of reach.
         """
         producer = AIOKafkaProducer(**self._options, acks="all", enable_idempotence=True)
         try:
+            await ensure_topics(self._options, [self._topic], partitions=self._partitions)
             await producer.start()
         except KafkaError as error:
             await producer.stop()
