@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -81,6 +82,7 @@ class Publisher:
         self._told: set[str] = set()
         self._since = 0.0
         self._gauges_at = float("-inf")
+        self._rows_shown = 0
 
     def wake(self) -> None:
         """Say that there is something in the outbox. To be called in the event loop's thread."""
@@ -126,9 +128,11 @@ class Publisher:
             self._awake.clear()
             try:
                 sent = await self._round()
-                await self._show()
+                await self._show(idle=sent == 0)
             except Exception as error:
                 self._held_up(error)
+                with suppress(LedgerError):
+                    await self._show()
                 if await self._ends_within(self._wait_seconds()):
                     return
                 continue
@@ -246,15 +250,17 @@ class Publisher:
         except TimeoutError:
             return
 
-    async def _show(self) -> None:
+    async def _show(self, *, idle: bool = False) -> None:
         """Set the gauges, not too often: counting rows is not free."""
-        if self._clock() - self._gauges_at < _GAUGE_SECONDS:
+        fresh = self._clock() - self._gauges_at < _GAUGE_SECONDS
+        if fresh and not (idle and self._rows_shown):
             return
         self._gauges_at = self._clock()
         size, oldest = await _in_thread(lambda: (self._outbox.size(), self._outbox.oldest()))
         age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
         counters.OUTBOX_ROWS.set(size)
         counters.OUTBOX_AGE.set(max(age, 0.0))
+        self._rows_shown = size
 
     async def _take_turn(self) -> bool:
         def take() -> bool:
