@@ -13,10 +13,10 @@ from pathlib import Path
 import install
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
-from running import Process, free_port, temporary_folder
+from java_process import OPTIONS, JavaProcess
+from running import free_port, temporary_folder
 
-JAVA = ("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-LOGGING = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 SILENT = logging.getLogger("calwatch.tests.kafka")
 SILENT.propagate = False
@@ -40,9 +40,8 @@ SETTINGS: Mapping[str, object] = {
     "share.coordinator.state.topic.num.partitions": 1,
     # Small, quick to start and to return after a kill.
     "group.initial.rebalance.delay.ms": 0,
-    "broker.heartbeat.interval.ms": 500,
-    "broker.session.timeout.ms": 3000,
-    "controlled.shutdown.enable": "false",
+    "broker.heartbeat.interval.ms": 400,
+    "broker.session.timeout.ms": 2000,
     "num.network.threads": 2,
     "num.io.threads": 2,
     "background.threads": 2,
@@ -59,10 +58,10 @@ class KafkaServer:
         self.folder = folder
         self.options: dict[str, str] = {"bootstrap.servers": self.bootstrap}
         """How a client of confluent_kafka reaches it."""
-        self._java = ["java", *JAVA, LOGGING, "-cp", f"{jars}/*"]
+        self._java = [QUIET, "-cp", ":".join(sorted(map(str, jars.glob("*.jar"))))]
         self._format(self._settings(port, controller))
-        main = [*self._java, "kafka.Kafka", self.folder / "server.properties"]
-        self.process = Process(main, folder, self._answers)
+        words = [*self._java, "kafka.Kafka", folder / "server.properties"]
+        self.process = JavaProcess(jars, words, folder, self._answers)
 
     def _settings(self, port: int, controller: int) -> dict[str, object]:
         return {
@@ -77,7 +76,8 @@ class KafkaServer:
         file = self.folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file)]
+        tool = ["java", *OPTIONS, *self._java, "kafka.tools.StorageTool", "format"]
+        tool += ["-t", cluster, "-c", str(file)]
         done = subprocess.run([*tool, *words], capture_output=True, text=True, timeout=120)
         if done.returncode:
             raise RuntimeError(f"Kafka's storage could not be formatted: {done.stderr}")

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import httpx
 import install
-from running import Process, free_port, temporary_folder
-
-JAVA = ("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+from java_process import JavaProcess
+from running import free_port, temporary_folder
 
 
 class RegistryServer:
@@ -30,7 +29,7 @@ class RegistryServer:
         }
         options = [f"-D{name}={value}" for name, value in settings.items()]
         (jar,) = home.glob("apicurio-registry-app-*-runner.jar")
-        self.process = Process(["java", *JAVA, *options, "-jar", jar], folder, self._answers)
+        self.process = JavaProcess(home, [*options, "-jar", jar], folder, self._answers)
 
     def _answers(self) -> bool:
         try:
