@@ -93,22 +93,17 @@ def test_an_event_as_it_is_sent() -> None:
     assert read_written(events.image_in_oods()) == Notice("LSSTCam", EXPOSURE, 94, NOW)
 
 
-def test_a_recorded_event(recorded_readout: Mapping[str, Any]) -> None:
-    value = frame(0, avro(events.end_readout(), recorded_readout))
+def test_a_readout_with_all_that_cameras_add() -> None:
+    told = events.readout_fields("MC_O_20261121_000123", "DARK", 1795267812.25)
+    keys = "imageType:groupId:testType:stutterRows:stutterNShifts:stutterDelay:reason:program"
+    values = "DARK:2026-11-21T21\\:30\\:01.250:DARK:0:0:0.0:calibrations:BLOCK-T1"
+    private = events.private("ocs-bridge", 12, {}, 1795267812.5)
+    record = private | told | {"additionalKeys": keys, "additionalValues": values}
+    value = frame(0, avro(events.end_readout(), record))
     said = read(value, events.end_readout(), topic=READOUT)
     assert isinstance(said, Expectation)
-    assert (said.exposure_id, said.calib_type) == (2025050200010, "bias")
-    assert said.end_of_readout_utc.timestamp() == pytest.approx(1746193089.988771, abs=1e-5)
-
-
-@pytest.fixture
-def recorded_readout() -> Mapping[str, Any]:
-    """An endReadout of the main camera, with the values of 2025 May 2."""
-    told = events.readout_fields("MC_O_20250502_000010", "BIAS", 1746193089.988771)
-    keys = "imageType:groupId:testType:stutterRows:stutterNShifts:stutterDelay:reason:program"
-    values = "BIAS:2025-05-02T13\\:29\\:16.756:BIAS:0:0:0.0:BLOCK-T454:BLOCK-T454"
-    private = events.private("ocs-bridge", 1449297, {}, 1746193089.9903631)
-    return private | told | {"additionalKeys": keys, "additionalValues": values}
+    assert (said.exposure_id, said.calib_type) == (2026112100123, "dark")
+    assert said.end_of_readout_utc.timestamp() == pytest.approx(1795267812.25, abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,6 +17,9 @@ from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+
+_SILENT = logging.getLogger("calwatch.tests.sal")
+_SILENT.propagate = False
 
 TAI_AHEAD = 37.0
 """TAI − UTC in seconds since 2017."""
@@ -128,7 +132,7 @@ def readout_fields(obs_id: str, image_type: str, ended_at: float) -> dict[str, A
     return {
         "additionalKeys": "imageType:groupId:testType:reason:program",
         "additionalValues": (
-            f"{image_type}:2026-11-22T13\\:29\\:16.756:{image_type}:BLOCK-T454:BLOCK-T454"
+            f"{image_type}:2026-11-22T14\\:58\\:02.500:{image_type}:BLOCK-T1:BLOCK-T1"
         ),
         "imagesInSequence": 1,
         "imageName": obs_id,
@@ -157,7 +161,9 @@ class Sal:
     """
 
     def __init__(self, options: Mapping[str, Any], registry_url: str, subname: str = "sal") -> None:
-        self._producer = Producer({"acks": "all", "linger.ms": 5, **options})
+        settings = {"acks": "all", "linger.ms": 5, "message.max.bytes": 4_000_000}
+        self._producer = Producer({**settings, **options}, logger=_SILENT)
+        self._refused: list[str] = []
         self._registry = SchemaRegistryClient({"url": registry_url})
         self._subname = subname
         self._serializers: dict[str, AvroSerializer] = {}
@@ -230,7 +236,7 @@ class Sal:
         """Send any bytes."""
         while True:
             try:
-                self._producer.produce(topic, value=value, key=with_key)
+                self._producer.produce(topic, value, with_key, on_delivery=self._delivered)
                 break
             except BufferError:
                 self._producer.poll(0.1)
@@ -239,5 +245,9 @@ class Sal:
     def flush(self, seconds: float = 60.0) -> None:
         """Wait until the broker has everything."""
         left = self._producer.flush(seconds)
-        if left:
-            raise RuntimeError(f"{left} messages were not taken by the broker")
+        if left or self._refused:
+            raise RuntimeError(f"{left} messages left, refused by the broker: {self._refused[:3]}")
+
+    def _delivered(self, error: object, _message: object) -> None:
+        if error is not None:
+            self._refused.append(str(error))

@@ -287,19 +287,23 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
         by_topic: dict[str, list[ConsumerRecord]] = {}
         for partition, records in batch.items():
             by_topic.setdefault(partition.topic, []).extend(records)
-        taking = asyncio.create_task(self._taking.take_in(by_topic))
+        taking = asyncio.create_task(self._take_in(by_topic))
         try:
             await asyncio.wait({taking}, timeout=_HOLD_SECONDS)
             if not taking.done():
                 await self._hold(taking)
-            self._box.put(taking.result())
+            taking.result()
         finally:
             taking.cancel()
         for partition, records in batch.items():
             self._uncommitted[partition] = records[-1].offset + 1
             self._show_lag(partition, records[-1].offset + 1)
 
-    async def _hold(self, taking: asyncio.Task[list[Arrival]]) -> None:
+    async def _take_in(self, batch: Mapping[str, Sequence[ConsumerRecord]]) -> None:
+        """Tell of a batch as soon as it is kept, whatever the brokers do meanwhile."""
+        self._box.put(await self._taking.take_in(batch))
+
+    async def _hold(self, taking: asyncio.Task[None]) -> None:
         """Stay in the group, with every partition paused, until a batch is taken in."""
         held: set[TopicPartition] = set()
         while not taking.done():
