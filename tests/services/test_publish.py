@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
@@ -23,6 +24,7 @@ from fakes import NOON, make_exposure, make_job, make_result, merge
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
+from calwatch.cli.main import cli
 from calwatch.errors import StopError
 from calwatch.kafka.connection import KafkaConnection
 from calwatch.kafka.registry import SchemaRegistry
@@ -374,3 +376,40 @@ def test_two_processes_do_not_publish_at_once(postgresql_url: str, wire: Wire) -
     assert [record["seq_num"] for record in wire.decoded("bias")] == list(range(1, 41))
     for ledger in ledgers:
         ledger.close()
+
+
+def test_the_command_publishes_again_byte_for_byte(
+    tmp_path: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    ledger = Ledger.open(url, publishing=True)
+    for number in (1, 2, 3):
+        judge(ledger, number)
+        merged(ledger, number)
+    until_empty(wire.publisher(ledger), ledger)
+    ledger.close()
+    config = tmp_path / "calwatch.yaml"
+    config.write_text(
+        f"repo: /nowhere\ninstruments: [LATISS]\nledger: {url}\n"
+        f"kafka: {{prefix: {wire.schemas.prefix}}}\n"
+    )
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", wire.bootstrap)
+    monkeypatch.setenv("SCHEMA_MANAGER_REGISTRY_URL", wire.registry_url)
+    which = ["--instrument", "LATISS", "--exposure", str(make_exposure(2).exposure_id)]
+    done = CliRunner().invoke(cli, ["replay", "-c", str(config), *which], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "2 of 2 records published" in done.output
+    for name in ("bias", "exposure"):
+        told = [(m.key(), m.value(), m.headers()) for m in wire.read(name)]
+        assert len(told) == 4
+        assert told[3] == told[1]
+
+
+def test_the_command_registers_the_schemas(wire: Wire) -> None:
+    words = ["schemas", "--register", "--registry", wire.registry_url]
+    words += ["--prefix", wire.schemas.prefix]
+    done = CliRunner().invoke(cli, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert done.output.count("registered as") == 5
+    subjects = httpx.get(f"{wire.registry_url}/subjects").json()
+    assert {wire.schemas.subject(name) for name in wire.schemas.schemas} <= set(subjects)
