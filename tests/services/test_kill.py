@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from storm import workers
 
 from calwatch.ledger.store import Ledger
 from calwatch.ledger.tables import judgement, measurement
@@ -32,20 +33,6 @@ def start(url: str, rounds_done: int, folder: Path) -> subprocess.Popen[bytes]:
         stdout=log,
         stderr=log,
     )
-
-
-def workers(daemon: int) -> list[int]:
-    """Return the worker processes of a daemon."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-            command = (stat.parent / "cmdline").read_bytes()
-        except (OSError, IndexError):
-            continue
-        if parent == daemon and b"spawn_main" in command:
-            found.append(int(stat.parent.name))
-    return found
 
 
 def wait_for_progress(ledger: Ledger, daemon: subprocess.Popen[bytes]) -> None:
