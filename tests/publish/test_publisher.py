@@ -7,12 +7,15 @@ tests that start one.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import NOON, make_job, make_result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
@@ -299,3 +302,22 @@ def test_a_broken_ledger_disturbs_nobody(ledger, channel, monkeypatch) -> None:
     assert keys(channel) == [1, 1, 1]
     assert len({message.value for message in channel.arrived}) == 1
     assert [line.get("cause") for line in logs] == ["ledger", None]
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+def test_whatever_fails_everything_arrives_in_order(data: st.DataObject) -> None:
+    """Failures at random: nothing is lost, and what is last heard of each comes in order."""
+    with tempfile.TemporaryDirectory() as folder, capture_logs():
+        ledger = Ledger.open(f"sqlite:///{folder}/ledger.db", publishing=True)
+        judge(ledger, *range(8))
+        channel = DoubleChannel()
+        lost = iter(data.draw(st.lists(st.booleans(), max_size=25)))
+        channel.judge = lambda message, batch: AWAY if next(lost, False) else None
+        channel.open_errors = [AWAY] * data.draw(st.integers(0, 2))
+        batch = data.draw(st.integers(1, 9))
+        drain(publisher_of(ledger, channel, batch=batch), ledger)
+        ledger.close()
+    last = {key: place for place, key in enumerate(keys(channel))}
+    assert sorted(last, key=last.__getitem__) == list(range(8))
+    assert len({message.value for message in channel.arrived}) == 8

@@ -65,7 +65,7 @@ class Wire:
         default_factory=lambda: build_schemas(prefix=f"lsst.cp.t{uuid.uuid4().hex[:8]}")
     )
 
-    def channel(self, send_seconds: float = 5.0) -> Channel:
+    def channel(self, send_seconds: float = 2.0) -> Channel:
         connection = KafkaConnection(bootstrap_servers=self.bootstrap)
         return Channel(connection, self.registry_url, self.schemas, send_seconds=send_seconds)
 
@@ -219,7 +219,7 @@ def test_a_broker_that_goes_away_is_waited_for(
             for number in range(11, 31):
                 judge(sqlite_ledger, number)
                 publisher.wake()
-            await asyncio.sleep(8)
+            await asyncio.sleep(4)
             assert await asyncio.to_thread(outbox.size) == 20
             assert not running.done()
             await asyncio.to_thread(kafka_server.start)
@@ -413,3 +413,30 @@ def test_the_command_registers_the_schemas(wire: Wire) -> None:
     assert done.output.count("registered as") == 5
     subjects = httpx.get(f"{wire.registry_url}/subjects").json()
     assert {wire.schemas.subject(name) for name in wire.schemas.schemas} <= set(subjects)
+
+
+def test_publishing_through_tls_and_a_password(
+    sqlite_ledger: Ledger, wire: Wire, secure_kafka_server
+) -> None:
+    judge(sqlite_ledger, 1)
+    options = {
+        "bootstrap_servers": secure_kafka_server.bootstrap,
+        "security_protocol": "SASL_SSL",
+        "sasl_username": secure_kafka_server.username,
+        "cluster_ca_path": secure_kafka_server.ca_path,
+    }
+
+    def publisher(password: str) -> Publisher:
+        connection = KafkaConnection(**options, sasl_password=password)
+        channel = Channel(connection, wire.registry_url, wire.schemas)
+        return Publisher(Outbox(sqlite_ledger), channel, idle_seconds=0.1)
+
+    with capture_logs() as logs:
+        asyncio.run(publisher("wr0ng-word").prepare())
+    (line,) = logs
+    assert line["cause"] == "kafka"
+    assert "wr0ng-word" not in str(line)
+    with capture_logs() as logs:
+        until_empty(publisher(secure_kafka_server.password), sqlite_ledger)
+    assert logs == []
+    assert set(wire.schemas.topics) <= secure_kafka_server.topics()

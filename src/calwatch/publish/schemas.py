@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -111,11 +112,13 @@ def build_schemas(cameras: Iterable[Camera] = (), prefix: str = DEFAULT_PREFIX) 
     return SchemaSet(prefix, frozenset(amps), MappingProxyType(schemas))
 
 
+@cache
 def amp_field(amp: str, metric: str) -> str:
     """Return the field of one number of one amplifier, such as ``C05_NOISE``."""
     return f"{_word(amp)}_{metric}"
 
 
+@cache
 def metrics_of(level: Level, calib_type: str | None = None) -> tuple[Metric, ...]:
     """Return the metrics of a level, of all calibration types or of one, in a fixed order."""
     return tuple(
