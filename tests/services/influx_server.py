@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import httpx
 from absence import absent
-from running import Process, free_port, temporary_folder
+from running import Process, Server, free_port, running
 
 SETTINGS = """
 reporting-disabled = true
@@ -32,7 +31,7 @@ level = "warn"
 """
 
 
-class InfluxServer:
+class InfluxServer(Server):
     """An InfluxDB; its port and data outlive `stop` and `kill`."""
 
     def __init__(self, influxd: str, folder: Path) -> None:
@@ -66,29 +65,10 @@ class InfluxServer:
             for values in series["values"]
         ]
 
-    def start(self) -> float:
-        """Start it unless it runs; return the seconds until it answered."""
-        return self.process.start()
 
-    def stop(self) -> None:
-        """End it in an orderly way."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """End it at once."""
-        self.process.kill()
-
-
-@contextmanager
-def server() -> Iterator[InfluxServer]:
+def server() -> AbstractContextManager[InfluxServer]:
     """Run an InfluxDB in a folder of its own."""
     influxd = shutil.which("influxd")
     if influxd is None:
         absent("InfluxDB", "`influxd` is not on the path; Debian has it in its package influxdb")
-    with temporary_folder("influxdb") as folder:
-        influx = InfluxServer(influxd, folder)
-        try:
-            influx.start()
-            yield influx
-        finally:
-            influx.stop()
+    return running("influxdb", lambda folder: InfluxServer(influxd, folder))

@@ -6,15 +6,15 @@ import base64
 import logging
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import install
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from java_process import OPTIONS, JavaProcess
-from running import free_port, temporary_folder
+from running import Server, free_port, running
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
@@ -49,7 +49,7 @@ SETTINGS: Mapping[str, object] = {
 }
 
 
-class KafkaServer:
+class KafkaServer(Server):
     """One node of Kafka; its port and data outlive `stop` and `kill`."""
 
     def __init__(self, jars: Path, folder: Path) -> None:
@@ -105,27 +105,8 @@ class KafkaServer:
         names = self.admin().list_topics(timeout=10).topics
         return {name for name in names if not name.startswith("__")}
 
-    def start(self) -> float:
-        """Start it unless it runs; return the seconds until it answered."""
-        return self.process.start()
 
-    def stop(self) -> None:
-        """End it in an orderly way."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """End it at once."""
-        self.process.kill()
-
-
-@contextmanager
-def server() -> Iterator[KafkaServer]:
+def server() -> AbstractContextManager[KafkaServer]:
     """Run a server in a folder of its own."""
     jars = install.java("kafka")
-    with temporary_folder("kafka") as folder:
-        kafka = KafkaServer(jars, folder)
-        try:
-            kafka.start()
-            yield kafka
-        finally:
-            kafka.stop()
+    return running("kafka", lambda folder: KafkaServer(jars, folder))

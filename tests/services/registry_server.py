@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import install
 from java_process import JavaProcess
-from running import free_port, temporary_folder
+from running import Server, free_port, running
 
 
-class RegistryServer:
+class RegistryServer(Server):
     """A registry; its port, schemas and their ids outlive `stop` and `kill`."""
 
     def __init__(self, home: Path, folder: Path) -> None:
@@ -37,27 +36,8 @@ class RegistryServer:
         except httpx.HTTPError:
             return False
 
-    def start(self) -> float:
-        """Start it unless it runs; return the seconds until it answered."""
-        return self.process.start()
 
-    def stop(self) -> None:
-        """End it in an orderly way."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """End it at once."""
-        self.process.kill()
-
-
-@contextmanager
-def server() -> Iterator[RegistryServer]:
+def server() -> AbstractContextManager[RegistryServer]:
     """Run a registry in a folder of its own."""
     home = install.java("registry")
-    with temporary_folder("registry") as folder:
-        registry = RegistryServer(home, folder)
-        try:
-            registry.start()
-            yield registry
-        finally:
-            registry.stop()
+    return running("registry", lambda folder: RegistryServer(home, folder))

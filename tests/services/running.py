@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 PORTS = range(10000, 32000)
 """Below the ports that the kernel gives to clients: one of these may take the port of a server
@@ -31,16 +32,6 @@ def free_port() -> int:
                 continue
             return port
     raise OSError("no free port on 127.0.0.1")
-
-
-@contextmanager
-def temporary_folder(service: str) -> Iterator[Path]:
-    """Make a folder for the data of a server; remove it afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix=f"calwatch-{service}-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class RunningError(Exception):
@@ -107,3 +98,39 @@ class Process:
         status = Path(f"/proc/{self.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) / 1024
+
+
+class Server:
+    """What the tests do with a server; its port and data outlive `stop` and `kill`."""
+
+    process: Process
+
+    def start(self) -> float:
+        """Start it unless it runs; return the seconds until it answered."""
+        return self.process.start()
+
+    def stop(self) -> None:
+        """End it in an orderly way."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+
+
+AServer = TypeVar("AServer", bound=Server)
+
+
+@contextmanager
+def running(service: str, make: Callable[[Path], AServer]) -> Iterator[AServer]:
+    """Run a server in a folder of its own; both end with the block."""
+    folder = Path(tempfile.mkdtemp(prefix=f"calwatch-{service}-"))
+    try:
+        server = make(folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

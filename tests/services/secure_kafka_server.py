@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import install
 from kafka_server import KafkaServer
-from running import free_port, temporary_folder
+from running import free_port, running
 
 MECHANISM = "SCRAM-SHA-512"
 
@@ -78,14 +77,7 @@ class SecureKafkaServer(KafkaServer):
         super()._format(settings, "--add-scram", user, *words)
 
 
-@contextmanager
-def server() -> Iterator[SecureKafkaServer]:
+def server() -> AbstractContextManager[SecureKafkaServer]:
     """Run a server in a folder of its own."""
     jars = install.java("kafka")
-    with temporary_folder("secure-kafka") as folder:
-        kafka = SecureKafkaServer(jars, folder)
-        try:
-            kafka.start()
-            yield kafka
-        finally:
-            kafka.stop()
+    return running("secure-kafka", lambda folder: SecureKafkaServer(jars, folder))

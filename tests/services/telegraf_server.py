@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import install
 from influx_server import InfluxServer
 from kafka_server import KafkaServer
 from registry_server import RegistryServer
-from running import Process, temporary_folder
+from running import Process, Server, running
 
 DATABASE = "lsst.cp"
 TAGS = (
@@ -67,7 +67,7 @@ SETTINGS = """
 """The connector's settings but for access, and a flush every second in place of every ten."""
 
 
-class TelegrafServer:
+class TelegrafServer(Server):
     """A connector; it knows only the topics that are there when it starts."""
 
     def __init__(
@@ -102,16 +102,7 @@ class TelegrafServer:
         """Return what it said so far: also the messages it could not read."""
         return self.process.log.read_text(errors="replace")
 
-    def start(self) -> float:
-        """Start it unless it runs; return the seconds until its settings were read."""
-        return self.process.start()
 
-    def stop(self) -> None:
-        """Let it write what it has, and end it."""
-        self.process.stop()
-
-
-@contextmanager
 def telegraf(
     influx: InfluxServer,
     kafka: KafkaServer,
@@ -119,15 +110,13 @@ def telegraf(
     *,
     topics: Sequence[str] = ("lsst.cp",),
     database: str = DATABASE,
-) -> Iterator[TelegrafServer]:
+) -> AbstractContextManager[TelegrafServer]:
     """Run a connector for the topics that match; make them before."""
     binary = install.need("telegraf") / "telegraf"
-    with temporary_folder("telegraf") as folder:
-        server = TelegrafServer(
+
+    def make(folder: Path) -> TelegrafServer:
+        return TelegrafServer(
             binary, folder, influx, kafka, registry, topics=topics, database=database
         )
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
+
+    return running("telegraf", make)
