@@ -246,13 +246,17 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
     """Close a producer without waiting for what was not acknowledged.
 
     ``AIOKafkaProducer.stop`` waits until everything is, which an idempotent producer tries for
-    ever, so what it waits for is ended first.
+    ever; it has no other end, so what it waits for is cancelled first.
     """
     with suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
         async with asyncio.timeout(_CLOSE_SECONDS):
             await producer.client.close()
             await producer._sender.close()
-    producer._message_accumulator.fail_all(KafkaError("given up"))
+    waiting = producer._message_accumulator
+    for batches in waiting._batches.values():
+        waiting._pending_batches.update(batches)
+    for batch in list(waiting._pending_batches):
+        batch.future.cancel()
     with suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(_CLOSE_SECONDS):
             await producer.stop()
