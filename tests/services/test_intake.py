@@ -23,7 +23,6 @@ from prometheus_client import CollectorRegistry
 from registry_server import RegistryServer
 from structlog.testing import capture_logs
 
-from calwatch.arrivals import kafka as kafka_source
 from calwatch.arrivals.counters import IntakeCounters
 from calwatch.arrivals.decode import Decoder
 from calwatch.arrivals.kafka import KafkaSource
@@ -82,6 +81,8 @@ class Site:
         names = [t.name for t in self.topics if t.kind is not Kind.BUCKET and t.name not in but]
         self.kafka.create_topics(*names, cleanup_policy="compact")
         self.kafka.create_topics(self.bucket)
+        while not self.kafka.topics() >= {*names, self.bucket}:
+            time.sleep(0.1)
 
     def topic(self, which: tuple[str, str]) -> str:
         return self.sal.topic(*which)
@@ -483,10 +484,7 @@ def test_a_bucket_tells_as_well(site: Site) -> None:
     assert site.kept() == {(DAY * 100_000 + 5, 94), (DAY * 100_000 + 5, 191)}
 
 
-def test_missing_topics_are_named_and_found_later(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kafka_source, "_TOPICS_SECONDS", 1.0)
+def test_missing_topics_are_named_and_found_later(site: Site) -> None:
     late = site.topic(OODS)
     site.make_topics(late)
 

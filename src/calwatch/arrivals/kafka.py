@@ -38,7 +38,9 @@ _POLL_SECONDS = 0.5
 _HOLD_SECONDS = 0.25
 """So often the consumer polls while it may not take more."""
 _TOPICS_SECONDS = 60.0
-"""So often it is looked whether missing topics are there."""
+"""So often at least it is looked whether missing topics are there."""
+_COMMIT_EVERY_SECONDS = 1.0
+"""Offsets are committed at most so often; what is delivered again meanwhile does no harm."""
 _COMMIT_SECONDS = 15.0
 _CLOSE_SECONDS = 10.0
 _MOST_WAITING = 2000
@@ -227,7 +229,9 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
         self._box = box
         self._on_rebalance = on_rebalance
         self._subscribed: frozenset[str] = frozenset()
-        self._looked_at = float("-inf")
+        self._look_at = float("-inf")
+        self._look_again = 1.0
+        self._commit_at = float("-inf")
         self._uncommitted: dict[TopicPartition, int] = {}
         self._commit_failed = False
         self._log = structlog.get_logger("calwatch")
@@ -260,11 +264,12 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
             await self._commit()
 
     async def _subscribe(self) -> None:
-        """Subscribe to the topics that are there; name the others once, and look again later."""
+        """Subscribe to the topics that are there; name the others, and look again later."""
         now = asyncio.get_running_loop().time()
-        if self.missing == frozenset() or now - self._looked_at < _TOPICS_SECONDS:
+        if self.missing == frozenset() or now < self._look_at:
             return
-        self._looked_at = now
+        self._look_at = now + self._look_again
+        self._look_again = min(2 * self._look_again, _TOPICS_SECONDS)
         try:
             seen = self._wanted & await self._consumer.topics()
         except KafkaError:
@@ -324,10 +329,14 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
 
     async def _commit(self) -> None:
         """Mark as read what is kept. If that fails, it is tried again, or delivered again."""
+        now = asyncio.get_running_loop().time()
+        if now < self._commit_at:
+            return
         assigned = set(self.assignment)
         offsets = {p: offset for p, offset in self._uncommitted.items() if p in assigned}
         if not offsets:
             return
+        self._commit_at = now + _COMMIT_EVERY_SECONDS
         try:
             await asyncio.wait_for(self._consumer.commit(offsets), _COMMIT_SECONDS)
         except (KafkaError, TimeoutError) as error:
