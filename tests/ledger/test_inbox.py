@@ -94,6 +94,15 @@ def test_a_judged_file_is_settled(ledger: Ledger, inbox: LedgerInbox) -> None:
     assert inbox.unsettled("LATISS") == [other]
 
 
+def test_what_the_butler_has_is_dropped(inbox: LedgerInbox) -> None:
+    kept = [replace(OK, detector=2), replace(OK, exposure_id=OK.exposure_id + 1)]
+    foreign = replace(OK, instrument="LSSTCam")
+    inbox.note([OK, replace(OK, detector=1), *kept, foreign], [])
+    inbox.drop("LATISS", EXPOSURE, {0, 1})
+    assert sorted(inbox.unsettled("LATISS"), key=lambda n: n.exposure_id) == kept
+    assert inbox.unsettled("LSSTCam") == [foreign]
+
+
 def test_old_notices_are_given_up(inbox: LedgerInbox) -> None:
     newer = replace(OK, detector=1, noticed_at=LATER)
     foreign = replace(OK, instrument="LSSTCam")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -92,6 +92,21 @@ class LedgerInbox:
         )
         statement = delete(notice).where(notice.c.instrument == instrument, judged)
         return self._ledger.write(lambda c: c.execute(statement).rowcount, "notices")
+
+    def drop(self, instrument: str, exposure_id: int, detectors: Collection[int]) -> None:
+        """Forget notices of one exposure: the Butler has the files, and will be asked from now on.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger cannot be written.
+        """
+        statement = delete(notice).where(
+            notice.c.instrument == instrument,
+            notice.c.exposure_id == exposure_id,
+            notice.c.detector.in_(sorted(detectors)),
+        )
+        self._ledger.write(lambda c: c.execute(statement).rowcount, "notices")
 
     def forget_before(self, when: datetime, instrument: str | None = None) -> list[Notice]:
         """Give up the notices of files announced before a time, and return them, oldest first.

@@ -273,10 +273,9 @@ class Daemon:
         question = partial(watch.report, self._repository)
         while not self._stop.asked:
             report = await patience.ask(lambda: self._butler.ask(question))
-            now = self._clock.monotonic()
-            for arrival in watch.again(report.waiting, self._books.holds, now):
+            for arrival in report.arrivals:
                 self._wakes.add(arrival)
-            for line in report.lines():
+            for line in report.lines:
                 self._log.warning(**line)
             await self._stop.sleep(watch.seconds)
 

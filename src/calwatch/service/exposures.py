@@ -85,11 +85,6 @@ class Bookkeeper:
                 new.append(replace(hand, jobs=jobs))
         return new
 
-    def holds(self, instrument: str, exposure_id: int, detector: int) -> bool:
-        """Tell whether a detector is in hand."""
-        book = self._open.get((instrument, exposure_id))
-        return book is not None and detector in book.waiting | book.put_off
-
     def record(self, job: Job, result: DetectorResult) -> bool:
         """Record one result."""
         return self._ledger.record(result, job.exposure, self._clock.now())

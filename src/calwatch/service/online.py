@@ -99,7 +99,7 @@ def go_online(
         decoder = Decoder(registry, cameras, limit_seconds=kafka.due_seconds)
         counters = IntakeCounters(REGISTRY)
         sources.append(KafkaSource(connection, topics, decoder, inbox, counters, group=kafka.group))
-        watch = Watch(inbox, settings.instruments, settings.retry, clock)
+        watch = Watch(inbox, cameras, settings.retry, clock)
     publisher = None
     if kafka.publish:
         schemas = build_schemas(cameras.values(), kafka.prefix)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from calwatch.arrivals.model import Expectation, Notice, OpenExpectation
+from calwatch.arrivals.completeness import finding, missing_of
+from calwatch.arrivals.model import Notice, OpenExpectation
 from calwatch.arrivals.source import Arrival
+from calwatch.camera.model import Camera
 from calwatch.service.judging import RepositoryLike
 from calwatch.service.lifecycle import Clock
 from calwatch.settings import RetrySettings
 
 FORGET_AFTER = timedelta(days=1)
 """A file that was announced and is not in the Butler after so long is given up."""
+
+Line = dict[str, object]
 
 
 class InboxLike(Protocol):
@@ -26,6 +30,10 @@ class InboxLike(Protocol):
 
     def settle(self, instrument: str) -> int:
         """Drop the notices of what is judged."""
+        ...
+
+    def drop(self, instrument: str, exposure_id: int, detectors: Collection[int]) -> None:
+        """Drop notices of one exposure."""
         ...
 
     def forget_before(self, when: datetime) -> list[Notice]:
@@ -41,63 +49,28 @@ class InboxLike(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """An exposure that is not complete after the time allowed, or is complete at last."""
-
-    expectation: Expectation
-    missing: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
     """What one round of watching found."""
 
-    waiting: tuple[Notice, ...]
-    """Announced, ingested by its own word, and not judged."""
-    findings: tuple[Finding, ...]
-    given_up: tuple[Notice, ...]
-
-    def lines(self) -> list[dict[str, object]]:
-        """Return what is to be logged."""
-        lines: list[dict[str, object]] = []
-        for finding in self.findings:
-            expectation = finding.expectation
-            lines.append(
-                {
-                    "event": "exposure incomplete" if finding.missing else "exposure complete now",
-                    "instrument": expectation.instrument,
-                    "exposure": expectation.exposure_id,
-                    "type": expectation.calib_type,
-                    "expected": len(expectation.expected),
-                    "missing": list(finding.missing),
-                }
-            )
-        for notice in self.given_up:
-            lines.append(
-                {
-                    "event": "announced file never came",
-                    "instrument": notice.instrument,
-                    "exposure": notice.exposure_id,
-                    "detector": notice.detector,
-                    "reason": notice.text,
-                }
-            )
-        return lines
+    arrivals: list[Arrival] = field(default_factory=list)
+    """Exposures with files that were announced and are in the Butler now."""
+    lines: list[Line] = field(default_factory=list)
+    """What is to be logged."""
 
 
 class Watch:
     """Asks the inbox and the Butler, again and again.
 
-    `report` speaks to ledger and Butler and is called in the Butler's thread; `again` belongs to
-    the event loop.
+    A notice is kept until the Butler has its file: from then on it is the Butler that remembers.
+    So the files of exposures that are none of ours are soon forgotten, too.
 
     Parameters
     ----------
     inbox
         What was announced.
-    instruments
-        Which are watched.
+    cameras
+        By instrument: those that are watched.
     retry
         How soon to look again for a file that is not there yet.
     clock
@@ -109,64 +82,104 @@ class Watch:
     def __init__(
         self,
         inbox: InboxLike,
-        instruments: Sequence[str],
+        cameras: Mapping[str, Camera],
         retry: RetrySettings,
         clock: Clock,
         seconds: float = 2.0,
     ) -> None:
         self._inbox = inbox
-        self._instruments = instruments
+        self._cameras = cameras
         self._retry = retry
         self._clock = clock
         self.seconds = seconds
         self._late: dict[tuple[str, int], tuple[int, float]] = {}
 
     def report(self, repository: RepositoryLike) -> Report:
-        """Drop the notices of what is judged, and see what is late or missing.
+        """Ask once. To be called in the thread that speaks to the Butler.
 
         Raises
         ------
         WaitError
             If the ledger or the Butler is out of reach.
         """
-        now = self._clock.now()
-        given_up = self._inbox.forget_before(now - FORGET_AFTER)
-        waiting: list[Notice] = []
-        findings: list[Finding] = []
-        for instrument in self._instruments:
+        report = Report()
+        for notice in self._inbox.forget_before(self._clock.now() - FORGET_AFTER):
+            report.lines.append(
+                {
+                    "event": "announced file never came",
+                    "instrument": notice.instrument,
+                    "exposure": notice.exposure_id,
+                    "detector": notice.detector,
+                    "reason": notice.text,
+                }
+            )
+        for instrument, camera in self._cameras.items():
             self._inbox.settle(instrument)
-            waiting += [n for n in self._inbox.unsettled(instrument) if n.status == 0]
-            for due in self._inbox.due(now, instrument):
-                expectation = due.expectation
-                raws = repository.raws(instrument, [expectation.exposure_id])
-                present = {raw.detector for raw in raws}
-                missing = tuple(d for d in expectation.expected if d not in present)
-                if self._inbox.close(due.expectation_id, missing, now):
-                    findings.append(Finding(expectation, missing))
-        return Report(tuple(waiting), tuple(findings), tuple(given_up))
+            notices = self._inbox.unsettled(instrument)
+            self._see_what_came(repository, instrument, notices, report)
+            self._see_what_is_missing(repository, camera, notices, report)
+        return report
 
-    def again(
-        self, waiting: Sequence[Notice], in_hand: Callable[[str, int, int], bool], now: float
-    ) -> list[Arrival]:
-        """Return the exposures to look at again now, each less often the longer it is late.
+    def _see_what_came(
+        self,
+        repository: RepositoryLike,
+        instrument: str,
+        notices: Sequence[Notice],
+        report: Report,
+    ) -> None:
+        announced: dict[int, set[int]] = {}
+        for notice in notices:
+            announced.setdefault(notice.exposure_id, set()).add(notice.detector)
+        due = self._due(instrument, announced)
+        if not due:
+            return
+        came: dict[int, set[int]] = {}
+        for raw in repository.raws(instrument, due):
+            if raw.detector in announced[raw.exposure_id]:
+                came.setdefault(raw.exposure_id, set()).add(raw.detector)
+        for exposure_id, detectors in sorted(came.items()):
+            report.arrivals.append(Arrival(instrument, exposure_id))
+            self._inbox.drop(instrument, exposure_id, detectors)
 
-        Parameters
-        ----------
-        waiting
-            Of the last report.
-        in_hand
-            Tells whether a detector is being judged.
-        now
-            Monotonic seconds.
-        """
-        late = {
-            (n.instrument, n.exposure_id)
-            for n in waiting
-            if not in_hand(n.instrument, n.exposure_id, n.detector)
-        }
-        self._late = {key: self._late.get(key, (1, now)) for key in late}
-        due = [key for key, (_times, at) in self._late.items() if at <= now]
+    def _due(self, instrument: str, announced: Collection[int]) -> list[int]:
+        """Return the exposures to ask for now, each less often the longer it is late."""
+        now = self._clock.monotonic()
+        others = {key: late for key, late in self._late.items() if key[0] != instrument}
+        mine = {(instrument, e): self._late.get((instrument, e), (0, now)) for e in announced}
+        self._late = {**others, **mine}
+        due = [key for key, (_times, at) in mine.items() if at <= now]
         for key in due:
-            times = self._late[key][0]
-            self._late[key] = (times + 1, now + self._retry.wait(times))
-        return [Arrival(instrument, exposure_id) for instrument, exposure_id in sorted(due)]
+            times = mine[key][0] + 1
+            self._late[key] = (times, now + self._retry.wait(times))
+        return sorted(exposure_id for _instrument, exposure_id in due)
+
+    def _see_what_is_missing(
+        self,
+        repository: RepositoryLike,
+        camera: Camera,
+        notices: Sequence[Notice],
+        report: Report,
+    ) -> None:
+        now = self._clock.now()
+        for due in self._inbox.due(now, camera.instrument):
+            expected = due.expectation
+            raws = repository.raws(camera.instrument, [expected.exposure_id])
+            missing = missing_of(expected, {raw.detector for raw in raws})
+            if not self._inbox.close(due.expectation_id, missing, now):
+                continue
+            failures = {
+                notice.detector: notice.text
+                for notice in notices
+                if notice.exposure_id == expected.exposure_id and notice.status != 0
+            }
+            report.lines.append(
+                {
+                    "event": "exposure incomplete" if missing else "exposure complete now",
+                    "instrument": camera.instrument,
+                    "exposure": expected.exposure_id,
+                    "type": expected.calib_type,
+                    "expected": len(expected.expected),
+                    "missing": list(missing),
+                    "reason": finding(expected, missing, camera, failures),
+                }
+            )
