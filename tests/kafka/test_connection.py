@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from pathlib import Path
@@ -146,3 +147,10 @@ def test_two_passwords_are_one_too_many(environment, tmp_path: Path) -> None:
     with pytest.raises(StopError, match="exactly one") as caught:
         load_connection()
     assert SECRET not in str(caught.value)
+
+
+def test_the_client_does_not_log_every_try(environment, caplog: pytest.LogCaptureFixture) -> None:
+    load_connection()
+    logging.getLogger("aiokafka").error("Unable connect to node")
+    logging.getLogger("aiokafka.producer.sender").warning("Got error produce response")
+    assert caplog.records == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from pathlib import Path
@@ -171,6 +172,9 @@ def check_url(text: str) -> None:
 def load_connection() -> KafkaConnection | None:
     """Read the environment; None if ``KAFKA_BOOTSTRAP_SERVERS`` is not set: no Kafka is wanted.
 
+    aiokafka, which logs every try of every client, is told to be quiet: while a broker is away that
+    would be hundreds of lines a minute, and whoever uses a client tells of an outage once.
+
     Raises
     ------
     StopError
@@ -178,6 +182,7 @@ def load_connection() -> KafkaConnection | None:
     """
     if not os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "").strip():
         return None
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         connection = KafkaConnection()
     except ValidationError as error:
