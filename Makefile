@@ -54,6 +54,12 @@ bench: $(VENV)/dev.stamp     ## CPU time of one full-size bias verification besi
 truth: $(VENV)/dev.stamp     ## Full-size truth run: injected against recovered values over many seeds (long).
 	$(BIN)/python tests/benchmarks/truth.py $(ARGS)
 
+storm: $(VENV)/dev.stamp services ## Kill daemon, workers, broker and registry at random, hundreds of times (long).
+	$(BIN)/python tests/benchmarks/storm.py $(ARGS)
+
+flow: $(VENV)/dev.stamp services ## From event to job: latency, a backlog, memory.
+	$(BIN)/python tests/benchmarks/flow.py $(ARGS)
+
 lock: $(VENV)/bootstrap.stamp ## Refresh the locked requirements.
 	$(BIN)/uv pip compile -q requirements-bootstrap.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-bootstrap.txt
 	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.txt

@@ -55,7 +55,11 @@ def test_notices_come_back_oldest_first(inbox: LedgerInbox) -> None:
     later = replace(OK, detector=1, noticed_at=NOON + timedelta(seconds=1))
     inbox.note([later, OK], [])
     inbox.note([replace(OK, instrument="LSSTCam")], [])
-    assert inbox.unsettled("LATISS") == [OK, later]
+    other = replace(OK, exposure_id=OK.exposure_id + 1)
+    inbox.note([other], [])
+    assert inbox.unsettled("LATISS", [EXPOSURE]) == [OK, later]
+    assert inbox.unsettled("LATISS", [other.exposure_id]) == [other]
+    assert inbox.waiting("LATISS") == [EXPOSURE, other.exposure_id]
 
 
 def test_the_same_said_again_changes_nothing(inbox: LedgerInbox) -> None:

@@ -47,6 +47,13 @@ def test_a_result_comes_back_as_it_was(ledger: Ledger) -> None:
     assert recorded.results[0].amps["C10"].metrics["MEAN"] == value
 
 
+def test_provenance_keeps_the_validity_range(ledger: Ledger) -> None:
+    assert put(ledger)
+    (row,) = ledger.read(lambda c: c.execute(select(provenance)).all())
+    assert (row.uuid, row.collection) == ("bias-f0", "certified")
+    assert (row.begin, row.end) == ("60000.0", None)
+
+
 def test_a_second_time_is_no_news(ledger: Ledger) -> None:
     assert put(ledger, verdict=Verdict.PASS)
     assert not put(ledger, verdict=Verdict.FAIL)

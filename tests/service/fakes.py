@@ -89,8 +89,8 @@ def make_result(
             "uuid": entry.uuid,
             "run": entry.run,
             "collection": entry.collection,
-            "begin": entry.begin_tai,
-            "end": entry.end_tai,
+            "begin_tai": entry.begin_tai,
+            "end_tai": entry.end_tai,
         }
         for kind, entry in job.chain.datasets.items()
     }

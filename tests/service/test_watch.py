@@ -39,8 +39,16 @@ class MemoryInbox:
         self.old: list[Notice] = []
         self.forgotten_before: datetime | None = None
 
-    def unsettled(self, instrument):
-        return [n for n in self.notices if n.instrument == instrument]
+    def waiting(self, instrument):
+        return sorted({n.exposure_id for n in self.unsettled(instrument)})
+
+    def unsettled(self, instrument, exposure_ids=None):
+        return [
+            n
+            for n in self.notices
+            if n.instrument == instrument
+            and (exposure_ids is None or n.exposure_id in exposure_ids)
+        ]
 
     def settle(self, instrument):
         return 0

@@ -61,19 +61,39 @@ class LedgerInbox:
 
         self._ledger.write(write, "events")
 
-    def unsettled(self, instrument: str) -> list[Notice]:
-        """Return the notices of an instrument that are still kept, oldest first.
+    def waiting(self, instrument: str) -> list[int]:
+        """Return the exposures of an instrument of which notices are kept.
 
         Raises
         ------
         LedgerError
             If the ledger cannot be read.
         """
-        statement = (
-            select(notice)
-            .where(notice.c.instrument == instrument)
-            .order_by(notice.c.noticed_at, notice.c.id)
-        )
+        column = notice.c.exposure_id
+        statement = select(column).where(notice.c.instrument == instrument).distinct()
+        return sorted(self._ledger.read(lambda c: c.execute(statement).scalars().all()))
+
+    def unsettled(
+        self, instrument: str, exposure_ids: Collection[int] | None = None
+    ) -> list[Notice]:
+        """Return the notices of an instrument that are still kept, oldest first.
+
+        Parameters
+        ----------
+        instrument
+            Of which.
+        exposure_ids
+            Of these exposures only.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger cannot be read.
+        """
+        kept = [notice.c.instrument == instrument]
+        if exposure_ids is not None:
+            kept.append(notice.c.exposure_id.in_(sorted(exposure_ids)))
+        statement = select(notice).where(*kept).order_by(notice.c.noticed_at, notice.c.id)
         return [_notice(row) for row in self._ledger.read(lambda c: c.execute(statement).all())]
 
     def settle(self, instrument: str, algorithm: str = ALGORITHM) -> int:

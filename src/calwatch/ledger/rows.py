@@ -73,8 +73,8 @@ def provenance_rows(judgement_id: int, result: DetectorResult) -> list[Row]:
             "uuid": str(entry.get("uuid", "")),
             "run": str(entry.get("run", "")),
             "collection": str(entry.get("collection", "")),
-            "begin": _text(entry.get("begin")),
-            "end": _text(entry.get("end")),
+            "begin": _text(entry.get("begin_tai")),
+            "end": _text(entry.get("end_tai")),
         }
         for calib_type, entry in chain.items()
         if entry

@@ -26,6 +26,8 @@ DEFAULT_TAG = "calwatch"
 """``dataset_tag`` of the results of a running daemon."""
 _LONGEST_TEXT = 2000
 """Characters; InfluxDB takes 64 KiB in a string, and nobody reads a longer reason in a table."""
+_CHAIN_KEYS = {"begin": "begin_tai", "end": "end_tai"}
+"""Where the document of a result names them otherwise than the message."""
 _OBS_ID_PARTS = 4
 
 Fields = dict[str, Any]
@@ -201,8 +203,7 @@ def _provenance(chain: Mapping[str, Mapping[str, Any]]) -> Fields:
     for kind in CHAIN_TYPES:
         entry = chain.get(kind) or {}
         for word in PROVENANCE:
-            value = entry.get(word, entry.get(f"{word}_tai"))
-            fields[f"{kind}_{word}"] = _text(value)
+            fields[f"{kind}_{word}"] = _text(entry.get(_CHAIN_KEYS.get(word, word)))
     return fields
 
 

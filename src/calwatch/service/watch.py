@@ -18,13 +18,22 @@ from calwatch.settings import RetrySettings
 FORGET_AFTER = timedelta(days=1)
 """A file that was announced and is not in the Butler after so long is given up."""
 
+ASKED_AT_ONCE = 100
+"""Exposures asked for in one round; the others have their turn in the next."""
+
 Line = dict[str, object]
 
 
 class InboxLike(Protocol):
     """What is asked of the inbox (`calwatch.ledger.inbox.LedgerInbox` is one)."""
 
-    def unsettled(self, instrument: str) -> list[Notice]:
+    def waiting(self, instrument: str) -> list[int]:
+        """Return the exposures of which something was announced and is not judged."""
+        ...
+
+    def unsettled(
+        self, instrument: str, exposure_ids: Collection[int] | None = None
+    ) -> list[Notice]:
         """Return what was announced and is not judged."""
         ...
 
@@ -115,27 +124,20 @@ class Watch:
             )
         for instrument, camera in self._cameras.items():
             self._inbox.settle(instrument)
-            notices = self._inbox.unsettled(instrument)
-            self._see_what_came(repository, instrument, notices, report)
-            self._see_what_is_missing(repository, camera, notices, report)
+            self._see_what_came(repository, instrument, report)
+            self._see_what_is_missing(repository, camera, report)
         return report
 
-    def _see_what_came(
-        self,
-        repository: RepositoryLike,
-        instrument: str,
-        notices: Sequence[Notice],
-        report: Report,
-    ) -> None:
-        announced: dict[int, set[int]] = {}
-        for notice in notices:
-            announced.setdefault(notice.exposure_id, set()).add(notice.detector)
-        due = self._due(instrument, announced)
+    def _see_what_came(self, repository: RepositoryLike, instrument: str, report: Report) -> None:
+        due = self._due(instrument, self._inbox.waiting(instrument))
         if not due:
             return
+        announced: dict[int, set[int]] = {}
+        for notice in self._inbox.unsettled(instrument, due):
+            announced.setdefault(notice.exposure_id, set()).add(notice.detector)
         came: dict[int, set[int]] = {}
         for raw in repository.raws(instrument, due):
-            if raw.detector in announced[raw.exposure_id]:
+            if raw.detector in announced.get(raw.exposure_id, ()):
                 came.setdefault(raw.exposure_id, set()).add(raw.detector)
         for exposure_id, detectors in sorted(came.items()):
             report.arrivals.append(Arrival(instrument, exposure_id))
@@ -147,17 +149,16 @@ class Watch:
         others = {key: late for key, late in self._late.items() if key[0] != instrument}
         mine = {(instrument, e): self._late.get((instrument, e), (0, now)) for e in announced}
         self._late = {**others, **mine}
-        due = [key for key, (_times, at) in mine.items() if at <= now]
+        due = sorted(key for key, (_times, at) in mine.items() if at <= now)[:ASKED_AT_ONCE]
         for key in due:
             times = mine[key][0] + 1
             self._late[key] = (times, now + self._retry.wait(times))
-        return sorted(exposure_id for _instrument, exposure_id in due)
+        return [exposure_id for _instrument, exposure_id in due]
 
     def _see_what_is_missing(
         self,
         repository: RepositoryLike,
         camera: Camera,
-        notices: Sequence[Notice],
         report: Report,
     ) -> None:
         now = self._clock.now()
@@ -169,8 +170,8 @@ class Watch:
                 continue
             failures = {
                 notice.detector: notice.text
-                for notice in notices
-                if notice.exposure_id == expected.exposure_id and notice.status != 0
+                for notice in self._inbox.unsettled(camera.instrument, [expected.exposure_id])
+                if notice.status != 0
             }
             report.lines.append(
                 {

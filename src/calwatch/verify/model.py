@@ -76,8 +76,8 @@ class DetectorResult:
     detector_metrics: Mapping[str, float | None]
     detector_tests: Mapping[str, TestResult]
     provenance: Mapping[str, Any]
-    """``chain`` (per type: uuid, run, collection, begin, end), ``fingerprint``, ``collection``,
-    ``raw`` (uuid, uri), ``steps_applied``, ``steps_not_applied``."""
+    """``chain`` (per type: uuid, run, collection, begin_tai, end_tai), ``fingerprint``,
+    ``collection``, ``raw`` (uuid, uri), ``steps_applied``, ``steps_not_applied``."""
     algorithm: str
     limits: str
     """Profile and version, such as ``dmtn101 2026-11-22``."""
