@@ -117,7 +117,7 @@ class Live:
         topic = f"{self.prefix}.{record}"
         read = AvroDeserializer(SchemaRegistryClient({"url": self.registry.url}))
         consumer = Consumer(
-            {**self.kafka.options, "group.id": "x", "auto.offset.reset": "earliest"}
+            {**self.kafka.options, "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest"}
         )
         consumer.subscribe([topic])
         found: list[dict[str, Any]] = []
