@@ -227,6 +227,31 @@ def test_an_exposure_with_duplicates_in_any_order(site: Site) -> None:
     assert site.count("events_ignored_total", topic=site.topic(OODS), reason="guider") >= 24
 
 
+OBSERVATORY = Path(__file__).parents[3] / "shared" / "data" / "events"
+"""Messages of the observatory's own, as JSON."""
+
+
+@pytest.mark.parametrize("file", sorted(OBSERVATORY.glob("MTCamera.logevent_endReadout.json")))
+def test_a_message_of_the_observatory_s_own(site: Site, file: Path) -> None:
+    site.make_topics()
+    record = json.loads(file.read_text())
+    value = site.sal.encode(site.topic(READOUT), events.end_readout(), record)
+    site.sal.raw(site.topic(READOUT), value, events.key(*READOUT))
+    site.sal.flush()
+
+    async def scene() -> None:
+        async with watching(site):
+            await until(site.all_committed)
+
+    play(scene)
+    (due,) = site.inbox.due(datetime.now(UTC), "LSSTCam", look_again_days=10_000)
+    expected = due.expectation
+    assert (expected.obs_id, expected.exposure_id) == ("MC_O_20250502_000010", 2025050200010)
+    assert expected.calib_type == "bias"
+    assert expected.end_of_readout_utc.isoformat().startswith("2025-05-02T13:38:09.98877")
+    assert len(expected.expected) == 197
+
+
 def test_what_was_read_is_not_read_again(site: Site) -> None:
     site.make_topics()
     site.send_exposure(1)

@@ -152,7 +152,7 @@ class Daemon:
                 for companion in self._companions
             ]
             try:
-                await patience.unless_stopped(asyncio.create_task(self._performer.start()))
+                await patience.ask(partial(self._start_workers, patience))
                 await self._judge(patience, once)
             except StoppedError:
                 pass
@@ -168,6 +168,9 @@ class Daemon:
         self._summary.stopped = self._stop.asked
         self._summary.seconds = self._clock.monotonic() - began
         return self._summary
+
+    async def _start_workers(self, patience: Patience) -> None:
+        await patience.unless_stopped(asyncio.create_task(self._performer.start()))
 
     async def _judge(self, patience: Patience, once: bool) -> None:
         """Look and have done what is found, until told to stop or, ``once``, nothing is left."""

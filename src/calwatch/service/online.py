@@ -95,7 +95,11 @@ def go_online(
         registry = SchemaRegistry(connection.registry_url)
         inbox = LedgerInbox(ledger)
         table = {**default_topics(kafka.sal_subname), **_own_topics(kafka)}
-        topics = topics_of(settings.instruments, s3=kafka.s3, table=table)
+        topics = [
+            topic
+            for topic in topics_of(settings.instruments, s3=kafka.s3, table=table)
+            if kafka.events or topic.kind is Kind.BUCKET
+        ]
         decoder = Decoder(registry, cameras, limit_seconds=kafka.due_seconds)
         counters = IntakeCounters(REGISTRY)
         sources.append(KafkaSource(connection, topics, decoder, inbox, counters, group=kafka.group))

@@ -121,6 +121,7 @@ class JobServer:
             auto_offset_reset="earliest",
             enable_auto_commit=False,
         )
+        self._offsets = Offsets()  # what is still being done is delivered again
         consumer.subscribe([self._topic], listener=_Forgetting(self._offsets))
         try:
             await consumer.start()
