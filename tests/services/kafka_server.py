@@ -75,7 +75,8 @@ class KafkaServer(Server):
     def _format(self, settings: dict[str, object], *words: str) -> None:
         file = self.folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A name that begins with a dash would be taken for an option.
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         tool = ["java", *OPTIONS, *self._java, "kafka.tools.StorageTool", "format"]
         tool += ["-t", cluster, "-c", str(file)]
         done = subprocess.run([*tool, *words], capture_output=True, text=True, timeout=120)
