@@ -107,7 +107,8 @@ def test_stopped_half_way_started_again_and_once_more(
 
     assert start(config, logs[2], "--once").wait(60) == 0, logs[2].read_text()
     assert rows(path) == after
-    assert lines(logs[2]) == []
+    assert [line["event"] for line in lines(logs[2])] == ["started", "ended"]
+    assert lines(logs[2])[0]["instruments"] == ["MiniCam"]
 
     told = [line for log in logs for line in lines(log) if line["event"] == "exposure judged"]
     assert sorted(line["exposure"] for line in told) == sorted(number for number, _ in wanted)

@@ -12,6 +12,7 @@ from kafka_server import KafkaServer
 from running import free_port, running
 
 MECHANISM = "SCRAM-SHA-512"
+AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 
 
 def certificates(folder: Path) -> tuple[Path, Path]:
@@ -40,10 +41,13 @@ def _call(command: list[object]) -> None:
 
 
 class SecureKafkaServer(KafkaServer):
-    """A Kafka with one user; neither a word in clear nor a client without the password passes."""
+    """A Kafka with two users; neither a word in clear nor a client without the password passes.
+
+    One user may do everything, the other nothing that no rule allows.
+    """
 
     def __init__(self, jars: Path, folder: Path) -> None:
-        self.username = "calwatch"
+        self.username, self.powerless = "calwatch", "visitor"
         self.password = secrets.token_urlsafe(16)
         self.ca_path, self._store = certificates(folder)
         super().__init__(jars, folder)
@@ -68,13 +72,16 @@ class SecureKafkaServer(KafkaServer):
             "inter.broker.listener.name": "INSIDE",
             "sasl.enabled.mechanisms": MECHANISM,
             f"listener.name.outside.{MECHANISM.lower()}.sasl.jaas.config": module,
+            "authorizer.class.name": AUTHORIZER,
+            "super.users": f"User:{self.username};User:ANONYMOUS",  # the latter is the broker
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": self._store,
         }
 
     def _format(self, settings: dict[str, object], *words: str) -> None:
-        user = f"{MECHANISM}=[name={self.username},password={self.password}]"
-        super()._format(settings, "--add-scram", user, *words)
+        for name in (self.username, self.powerless):
+            words += ("--add-scram", f"{MECHANISM}=[name={name},password={self.password}]")
+        super()._format(settings, *words)
 
 
 def server() -> AbstractContextManager[SecureKafkaServer]:

@@ -415,6 +415,23 @@ def test_the_command_registers_the_schemas(wire: Wire) -> None:
     assert {wire.schemas.subject(name) for name in wire.schemas.schemas} <= set(subjects)
 
 
+def test_topics_that_may_not_be_made_are_all_named(
+    sqlite_ledger: Ledger, wire: Wire, secure_kafka_server
+) -> None:
+    connection = KafkaConnection(
+        bootstrap_servers=secure_kafka_server.bootstrap,
+        security_protocol="SASL_SSL",
+        sasl_username=secure_kafka_server.powerless,
+        sasl_password=secure_kafka_server.password,
+        cluster_ca_path=secure_kafka_server.ca_path,
+    )
+    channel = Channel(connection, wire.registry_url, wire.schemas)
+    with pytest.raises(StopError) as told:
+        asyncio.run(Publisher(Outbox(sqlite_ledger), channel).prepare())
+    assert all(topic in str(told.value) for topic in wire.schemas.topics)
+    assert secure_kafka_server.topics().isdisjoint(wire.schemas.topics)
+
+
 def test_publishing_through_tls_and_a_password(
     sqlite_ledger: Ledger, wire: Wire, secure_kafka_server
 ) -> None:

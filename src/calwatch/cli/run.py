@@ -71,6 +71,7 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
     if settings.metrics_port is not None:
         start_http_server(settings.metrics_port)
     ledger = Ledger.open(settings.ledger, publishing=publishing)
+    _say_started(settings, connection, ledger, role)
     try:
         if role == Role.WORKER and connection is not None:
             summary = _serve(settings, connection, ledger, judge_settings)
@@ -79,6 +80,7 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
             summary = _watch(*parts, Role(role), once=once, rejudge=rejudge)
     finally:
         ledger.close()
+    _say_ended(summary)
     ctx.exit(int(once and summary.exposures[Verdict.FAIL] > 0))
 
 
@@ -155,3 +157,36 @@ def _serve(
         return await server.run()
 
     return asyncio.run(work())
+
+
+def _say_started(
+    settings: Settings, connection: KafkaConnection | None, ledger: Ledger, role: str
+) -> None:
+    from importlib.metadata import version
+
+    import structlog
+
+    structlog.get_logger("calwatch").info(
+        "started",
+        version=version("calwatch"),
+        role=role,
+        instruments=list(settings.instruments),
+        repo=settings.repo,
+        ledger=ledger.name,
+        limits=settings.limits,
+        kafka=None if connection is None else connection.bootstrap_servers,
+        publish=None if connection is None else settings.kafka.publish,
+    )
+
+
+def _say_ended(summary: RunSummary) -> None:
+    import structlog
+
+    structlog.get_logger("calwatch").info(
+        "ended",
+        exposures={verdict.value: n for verdict, n in summary.exposures.items()},
+        detectors={verdict.value: n for verdict, n in summary.detectors.items()},
+        abandoned=summary.abandoned,
+        stopped=summary.stopped,
+        seconds=round(summary.seconds, 1),
+    )
