@@ -60,6 +60,8 @@ def main() -> None:
         "tracebacks in the log": log.count("Traceback"),
         "problems": problems,
     }
+    for part in log.split("Traceback")[1:4]:
+        print(f"Traceback{part[:3000]}", flush=True)
     text = json.dumps(summary, indent=1)
     print(text)
     if given.json:

@@ -18,4 +18,6 @@ def test_nothing_is_lost_and_nothing_is_there_twice(
     outcome = storm.run(ROUNDS)
     assert outcome.problems() == [], (tmp_path / "log").read_text()[-8000:]
     assert outcome.done["daemon"] + outcome.done["both"] > 0
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text()  # a process killed as it starts may well end in a trace
+    for words in ("companion failed", "cannot be recorded", "cannot be merged", "job failed"):
+        assert words not in log

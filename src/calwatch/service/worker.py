@@ -54,7 +54,7 @@ def work_for_ever(
             job = connection.recv()
             if not _send(connection, _answer(work, job)):
                 return
-    except EOFError:
+    except (EOFError, ConnectionError):  # the daemon has ended, or was killed
         return
 
 
