@@ -28,8 +28,8 @@ def test_brokers_out_of_reach_are_named_and_it_may_be_tried_again(nobody: str) -
     source = KafkaSource(
         KafkaConnection(bootstrap_servers=nobody),
         topics_of(["LATISS"]),
-        Decoder(None, {}),  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
+        Decoder(None, {}),  # neither is asked before there is a broker
+        None,
         IntakeCounters(CollectorRegistry()),
     )
 
