@@ -272,3 +272,33 @@ def test_the_flats_of_a_photon_transfer_curve_may_be_dark_or_saturated():
 
     assert names("daily_flat") - names("daily_PTC") == {"LEVEL", "SATURATION"}
     assert names("") == names("daily_flat")
+
+
+def test_a_test_may_say_how_many_exposures_make_an_alarm():
+    limits = load_limits("dmtn101")
+    asked = limits.alarm_persistence("bias", "SEQUENCER").serious
+    assert asked is not None
+    assert (str(asked.raise_), str(asked.clear)) == ("1 of 1", "1 of 1")
+    assert limits.alarm_persistence("bias", "NOISE").serious is None
+    assert limits.alarm_persistence("bias", "NO_SUCH_TEST").warning is None
+
+
+@pytest.mark.parametrize(
+    ("alarm", "words"),
+    [
+        ("{serious: {raise: 3 of 2, clear: 1 of 1}}", "M at most N"),
+        ("{serious: {raise: sometimes, clear: 1 of 1}}", "expected M of N such as 2 of 3"),
+        ("{serious: {raise: 1 of 99, clear: 1 of 1}}", "less than or equal to 50"),
+        ("{serious: {raise: 1 of 1}}", "clear"),
+        ("{grave: {raise: 1 of 1, clear: 1 of 1}}", "grave"),
+    ],
+)
+def test_a_wrong_number_of_exposures_is_named(tmp_path, alarm, words):
+    shipped = (module.shipped_directory() / "dmtn101.yaml").read_text(encoding="utf-8")
+    first = "    limits:\n"
+    path = tmp_path / "limits.yaml"
+    path.write_text(shipped.replace(first, f"    alarm: {alarm}\n{first}", 1))
+    with pytest.raises(LimitsError) as error:
+        load_limits(path)
+    assert words in str(error.value)
+    assert "MEAN" in str(error.value)

@@ -59,14 +59,14 @@ def from_dict(content: Mapping[str, Any]) -> DetectorResult:
         amps={
             name: AmpResult(
                 amp["metrics"],
-                _tests_from_dict(amp["tests"]),
+                tests_from_dict(amp["tests"]),
                 Verdict(amp["verdict"]),
                 amp["reason"],
             )
             for name, amp in content["amps"].items()
         },
         detector_metrics=content["detector_metrics"],
-        detector_tests=_tests_from_dict(content["detector_tests"]),
+        detector_tests=tests_from_dict(content["detector_tests"]),
         provenance=content["provenance"],
         algorithm=content["algorithm"],
         limits=content["limits"],
@@ -92,7 +92,8 @@ def tests_to_dict(tests: Mapping[str, TestResult]) -> dict[str, Any]:
     }
 
 
-def _tests_from_dict(content: Mapping[str, Any]) -> dict[str, TestResult]:
+def tests_from_dict(content: Mapping[str, Any]) -> dict[str, TestResult]:
+    """Return the tests that `tests_to_dict` wrote."""
     return {
         name: TestResult(
             name=name,

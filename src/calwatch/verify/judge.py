@@ -23,7 +23,7 @@ from calwatch.verify.model import (
     Verdict,
     worst,
 )
-from calwatch.verify.reasons import detector_reason, missing_reason
+from calwatch.verify.reasons import detector_reason, fault_reason, missing_reason
 from calwatch.verify.sequencer import compared, mismatches
 
 MEASURES: Mapping[str, Callable[[Frame], Measured]] = {
@@ -105,7 +105,7 @@ def judge_detector(exposure: Exposure, frame: Frame, limits: Limits) -> Detector
         amps=amps,
         detector_metrics=finite(measured.detector),
         detector_tests=tests,
-        provenance=_provenance(exposure, frame),
+        provenance=_provenance(exposure, frame, missing),
         algorithm=ALGORITHM,
         limits=limits.label,
         warnings=tuple(dict.fromkeys(warnings)),
@@ -165,7 +165,7 @@ class _Judge:
         counted = [t for t in tests.values() if t.counts]
         verdict = worst([t.verdict for t in counted])
         if fault:
-            return AmpResult(numbers, tests, Verdict.UNKNOWN, f"{name}: {fault}")
+            return AmpResult(numbers, tests, Verdict.UNKNOWN, fault_reason(name, fault))
         if missing and verdict is Verdict.PASS:
             return AmpResult(numbers, tests, Verdict.UNKNOWN, missing_reason(missing))
         reasons = [t.reason for t in counted if t.verdict is verdict and t.reason]
@@ -269,9 +269,10 @@ def _headers(frame: Frame) -> dict[str, Mapping[str, Any]]:
     return {t: calibration.metadata for t, calibration in held.items() if calibration is not None}
 
 
-def _provenance(exposure: Exposure, frame: Frame) -> dict[str, Any]:
+def _provenance(exposure: Exposure, frame: Frame, missing: Mapping[str, str]) -> dict[str, Any]:
     return {
         **exposure.provenance,
+        "missing": dict(missing),
         "steps_applied": list(frame.isr.applied),
         "steps_not_applied": dict(frame.isr.not_applied),
     }

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from calwatch.errors import LimitsError
 from calwatch.verify.limits_schema import (
+    AlarmPersistence,
     Bound,
     LimitEntry,
     LimitsFile,
@@ -64,6 +65,13 @@ class Limits:
         """Profile and version, such as ``dmtn101 2026-11-22``."""
         return f"{self.profile} {self.version}"
 
+    def alarm_persistence(self, calib_type: str, test: str) -> AlarmPersistence:
+        """Return what a test asks for to raise and to clear an alarm; nothing for an unknown one."""
+        for spec in self.tests:
+            if spec.name == test and calib_type in spec.calib_types:
+                return spec.alarm
+        return AlarmPersistence()
+
     def active(
         self,
         calib_type: str,
@@ -104,6 +112,27 @@ def _entry_at(entries: tuple[LimitEntry, ...], at: datetime | None) -> LimitEntr
         return entries[-1]
     begun = [entry for entry in entries if entry.from_ is None or entry.from_ <= at]
     return begun[-1] if begun else None
+
+
+def in_force(
+    spec: TestSpec, part: Part, at: datetime | None
+) -> tuple[LimitEntry | None, tuple[Override, ...]]:
+    """Return where the limits of a test for one part come from: `Limits.active`, in its pieces.
+
+    Parameters
+    ----------
+    spec
+        The test.
+    part, at
+        As for `Limits.active`.
+
+    Returns
+    -------
+    tuple
+        The entry that has begun (None: none has), and the overrides that apply, in order.
+    """
+    overrides = tuple(o for o in spec.overrides if _applies(o, part, at))
+    return _entry_at(spec.limits, at), overrides
 
 
 def _overridden(

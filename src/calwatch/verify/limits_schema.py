@@ -56,7 +56,7 @@ def _moment(value: object) -> object:
     raise ValueError("expected a UTC date such as 2026-11-22 or a day_obs such as 20261122")
 
 
-def _version(value: object) -> object:
+def version_text(value: object) -> object:
     """Let a version be written as a bare date."""
     return value.isoformat() if isinstance(value, date) else value
 
@@ -76,6 +76,50 @@ class Sides(_Strict):
         if self.lower is None and self.upper is None:
             raise ValueError("expected lower, upper or both")
         return self
+
+
+LONGEST = 50
+"""The most exposures of which M of the last N may be asked."""
+
+
+class Share(_Strict):
+    """M of the last N exposures of a kind; written ``2 of 3``."""
+
+    m: int = Field(ge=1)
+    n: int = Field(ge=1, le=LONGEST)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        if isinstance(value, str):
+            found = re.fullmatch(r"\s*(\d+)\s+of\s+(\d+)\s*", value)
+            if found is None:
+                raise ValueError(f"expected M of N such as 2 of 3, got {value!r}")
+            return {"m": int(found[1]), "n": int(found[2])}
+        return value
+
+    @model_validator(mode="after")
+    def _possible(self) -> Share:
+        if self.m > self.n:
+            raise ValueError(f"expected M of N with M at most N, got {self.m} of {self.n}")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.m} of {self.n}"
+
+
+class Persistence(_Strict):
+    """How often a test must fail to raise an alarm, and be good to clear it."""
+
+    raise_: Share = Field(alias="raise")
+    clear: Share
+
+
+class AlarmPersistence(_Strict):
+    """What a test asks for in place of the alarm rules' own persistence."""
+
+    serious: Persistence | None = None
+    warning: Persistence | None = None
 
 
 CalibType = Literal["bias", "dark", "flat"]
@@ -159,6 +203,9 @@ class TestSpec(_Strict):
     """Exposures whose observation reason matches one of these patterns are not tested."""
     limits: tuple[LimitEntry, ...] = Field(min_length=1)
     overrides: tuple[Override, ...] = ()
+    alarm: AlarmPersistence = AlarmPersistence()
+    """How many exposures it takes to raise and to clear an alarm; the alarm rules decide where
+    nothing is said."""
 
     @model_validator(mode="after")
     def _means_something(self) -> TestSpec:
@@ -283,7 +330,7 @@ class LimitsFile(_Strict):
     """A whole limits file."""
 
     profile: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
-    version: Annotated[str, BeforeValidator(_version)] = Field(min_length=1)
+    version: Annotated[str, BeforeValidator(version_text)] = Field(min_length=1)
     description: str = Field(min_length=1)
     tests: tuple[TestSpec, ...] = Field(min_length=1)
 

@@ -17,6 +17,16 @@ def missing_reason(missing: Mapping[str, str]) -> str:
     return "; ".join(f"{_MISSING} {calib_type}: {why}" for calib_type, why in missing.items())
 
 
+def fault_reason(amp: str, fault: str) -> str:
+    """Say that an amplifier cannot be judged for a cause of its own."""
+    return f"{amp}: {fault}"
+
+
+def is_fault(amp: str, reason: str) -> bool:
+    """Tell whether a reason is one of `fault_reason`."""
+    return reason.startswith(f"{amp}: ")
+
+
 def detector_reason(
     verdict: Verdict,
     amps: Mapping[str, AmpResult],
