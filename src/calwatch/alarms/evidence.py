@@ -1,0 +1,232 @@
+"""What one exposure says of every part and test: bad, good, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from calwatch.alarms.model import Sample, Severity
+from calwatch.alarms.parts import Parts, amp_part
+from calwatch.alarms.rules import Family, Rules
+from calwatch.verify.model import DetectorResult, TestResult, Verdict
+from calwatch.verify.reasons import is_fault
+
+UNREADABLE = "UNREADABLE"
+MASKED = "MASKED"
+NO_REFERENCE = "NO_REFERENCE"
+INGEST = "INGEST"
+CHAIN = "CHAIN"
+"""What stands where a test has its name, for problems that are no failed tests."""
+
+Spot = tuple[str, str]
+"""(part, test)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A bad word on one part and test."""
+
+    family: str
+    aspect: str
+    sample: Sample
+    unit: str = ""
+    section: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One certified calibration of a chain, as far as it tells a newer one from an older."""
+
+    uuid: str
+    begin: float | None
+    """Begin of its validity range, TAI MJD; None if open."""
+    run: str
+    collection: str
+
+
+@dataclass(slots=True)
+class Sighting:
+    """One exposure, as alarms see it. Of what is neither bad nor good nothing is said."""
+
+    instrument: str
+    calib_type: str
+    exposure_id: int
+    end: datetime
+    bad: dict[Spot, list[Finding]] = field(default_factory=dict)
+    good: dict[Spot, float | None] = field(default_factory=dict)
+    """Value of each test that was passed without a warning."""
+    chains: dict[str, dict[str, Link]] = field(default_factory=dict)
+    """Name of the CCD to what it was judged with, by calibration type (and filter)."""
+
+    def blame(self, part: str, test: str, finding: Finding) -> None:
+        """Note something bad."""
+        self.bad.setdefault((part, test), []).append(finding)
+        self.good.pop((part, test), None)
+
+
+def sighting(
+    results: Sequence[DetectorResult],
+    exposure_tests: Mapping[str, TestResult],
+    end: datetime,
+    parts: Parts,
+    rules: Rules,
+) -> Sighting:
+    """Return what the detectors of one exposure say.
+
+    Parameters
+    ----------
+    results
+        At least one, all of one exposure.
+    exposure_tests
+        Tests of the exposure as a whole.
+    end
+        End of the exposure (aware).
+    parts, rules
+        The camera, and which tests are one problem.
+    """
+    first = results[0]
+    seen = Sighting(first.instrument, first.calib_type, first.exposure_id, end)
+    reader = _Reader(seen, rules)
+    for result in results:
+        reader.detector(result)
+    reader.tests(parts.root.name, exposure_tests, {})
+    _leave_out_explained(seen, parts, rules)
+    return seen
+
+
+def ingest_sighting(
+    instrument: str,
+    exposure_id: int,
+    end: datetime,
+    expected: Iterable[str],
+    missing: Mapping[str, str],
+) -> Sighting:
+    """Return what is said by the files of an announced exposure that came, and that did not.
+
+    Parameters
+    ----------
+    instrument, exposure_id, end
+        The exposure.
+    expected
+        Names of the detectors that should come.
+    missing
+        Names of those that have not, each with a sentence.
+    """
+    seen = Sighting(instrument, "ingest", exposure_id, end)
+    for name in expected:
+        seen.good[name, INGEST] = None
+    for name, reason in missing.items():
+        sample = Sample(end, exposure_id, Severity.SERIOUS, reason=reason)
+        seen.blame(name, INGEST, Finding("ingest", "", sample))
+    return seen
+
+
+def aspect_of(family: Family, test: TestResult) -> str:
+    """Return on which side of its limits a value lies; empty where that does not matter."""
+    if not family.directed or test.value is None:
+        return ""
+    _lower, upper = test.limit
+    return "above" if upper is not None and test.value >= upper else "below"
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads results into a sighting."""
+
+    seen: Sighting
+    rules: Rules
+
+    def detector(self, result: DetectorResult) -> None:
+        name = result.detector_name
+        if not result.amps:
+            self._unknown("unreadable", name, UNREADABLE, result.reason)
+            return
+        self.seen.good[name, UNREADABLE] = None
+        chain = result.provenance.get("chain") or {}
+        missing: Mapping[str, str] = result.provenance.get("missing") or {}
+        for calib_type in chain:
+            self.seen.good[name, f"{NO_REFERENCE}:{calib_type}"] = None
+        for calib_type, reason in missing.items():
+            spot = f"{NO_REFERENCE}:{calib_type}"
+            self._unknown("no-reference", name, spot, reason, calib_type)
+        self.seen.chains[name] = {
+            _link_name(calib_type, entry): _link(entry) for calib_type, entry in chain.items()
+        }
+        own = chain.get(self.seen.calib_type) or {}
+        reference = {"collection": own.get("collection", ""), "uuid": own.get("uuid", "")}
+        for amp, judged in result.amps.items():
+            part = amp_part(name, amp)
+            if is_fault(amp, judged.reason) and judged.verdict is Verdict.UNKNOWN:
+                self._unknown("masked", part, MASKED, judged.reason)
+                continue
+            self.seen.good[part, MASKED] = None
+            self.tests(part, judged.tests, reference)
+        self.tests(name, result.detector_tests, reference)
+
+    def tests(
+        self, part: str, tests: Mapping[str, TestResult], reference: Mapping[str, str]
+    ) -> None:
+        for name, test in tests.items():
+            if not test.counts or test.verdict is Verdict.UNKNOWN:
+                continue
+            if not test.severity:
+                self.seen.good[part, name] = test.value
+                continue
+            family = self.rules.family_of(self.seen.calib_type, name)
+            sample = self._sample(Severity[test.severity], test.reason, test, reference)
+            finding = Finding(family.name, aspect_of(family, test), sample, test.unit, test.section)
+            self.seen.blame(part, name, finding)
+
+    def _unknown(self, family: str, part: str, test: str, reason: str, aspect: str = "") -> None:
+        severity = self.rules.family(family).severity
+        self.seen.blame(part, test, Finding(family, aspect, self._sample(severity, reason)))
+
+    def _sample(
+        self,
+        severity: Severity,
+        reason: str,
+        test: TestResult | None = None,
+        reference: Mapping[str, str] | None = None,
+    ) -> Sample:
+        return Sample(
+            self.seen.end,
+            self.seen.exposure_id,
+            severity,
+            test.value if test else None,
+            test.limit if test else (None, None),
+            reason,
+            **(reference or {}),
+        )
+
+
+def _link_name(calib_type: str, entry: Mapping[str, Any]) -> str:
+    """Name a link of the chain; flats differ from filter to filter."""
+    physical_filter = str(entry.get("physical_filter") or "")
+    return f"{calib_type} {physical_filter}".strip()
+
+
+def _link(entry: Mapping[str, Any]) -> Link:
+    return Link(
+        str(entry.get("uuid", "")),
+        entry.get("begin_tai"),
+        str(entry.get("run", "")),
+        str(entry.get("collection", "")),
+    )
+
+
+def _leave_out_explained(seen: Sighting, parts: Parts, rules: Rules) -> None:
+    """Take out failures that follow from another one of the same part or of a part of it."""
+    by_test: dict[str, dict[str, Severity]] = {}
+    for (part, test), findings in seen.bad.items():
+        by_test.setdefault(test, {})[part] = max(f.sample.severity for f in findings)
+    for part, test in list(seen.bad):
+        mine = by_test[test][part]
+        for other in rules.explained_by(seen.calib_type, test):
+            if any(
+                severity >= mine and (where, other) != (part, test) and parts.within(where, part)
+                for where, severity in by_test.get(other, {}).items()
+            ):
+                del seen.bad[part, test]
+                break

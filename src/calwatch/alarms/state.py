@@ -1,0 +1,167 @@
+"""What is remembered of one instrument between two exposures, beside its open alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from calwatch.alarms.evidence import Link
+from calwatch.alarms.model import Sample, Severity
+from calwatch.alarms.window import Window
+from calwatch.verify.limits_schema import LONGEST
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+RECENT = LONGEST
+"""Exposures of each kind that are remembered by their number alone: as many as can matter."""
+
+TrackKey = tuple[str, str, str, str]
+"""(part, kind of exposure, test, aspect)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One test of one part that has been bad lately."""
+
+    family: str
+    unit: str
+    section: str
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Notices of one problem are held back; it outlives the episode for which it was asked."""
+
+    severity: Severity
+    who: str
+    why: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """One link of the certified chain of one CCD."""
+
+    accepted: Link
+    """The last one that was certified as a newer one, or that somebody acknowledged."""
+    latest: Link
+    """What was used last."""
+    end: datetime
+    """End of the exposure that used it."""
+
+
+@dataclass(slots=True)
+class BookState:
+    """All of it. `to_dict` and `from_dict` are exact."""
+
+    clock: datetime = EPOCH
+    """Time never runs back: nothing happens before this."""
+    last: datetime = EPOCH
+    """When something happened last."""
+    recent: dict[str, list[tuple[datetime, int]]] = field(default_factory=dict)
+    """The last exposures of each kind: end and number, oldest first."""
+    tracks: dict[TrackKey, Track] = field(default_factory=dict)
+    mutes: dict[str, Mute] = field(default_factory=dict)
+    """By name of the alarm."""
+    chains: dict[str, dict[str, Chained]] = field(default_factory=dict)
+    """By name of the CCD and of the link."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "clock": self.clock.isoformat(),
+            "last": self.last.isoformat(),
+            "recent": {
+                kind: [[end.isoformat(), number] for end, number in seen]
+                for kind, seen in self.recent.items()
+            },
+            "tracks": [[*key, *_track(track)] for key, track in self.tracks.items()],
+            "mutes": {
+                name: [mute.severity.value, mute.who, mute.why, mute.until.isoformat()]
+                for name, mute in self.mutes.items()
+            },
+            "chains": {
+                ccd: {name: _chained(link) for name, link in links.items()}
+                for ccd, links in self.chains.items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any] | None) -> BookState:
+        """Return what `to_dict` wrote; a new book for None."""
+        if content is None:
+            return cls()
+        return cls(
+            clock=_time(content["clock"]),
+            last=_time(content["last"]),
+            recent={
+                kind: [(_time(end), number) for end, number in seen]
+                for kind, seen in content["recent"].items()
+            },
+            tracks=dict(_tracks(content["tracks"])),
+            mutes={
+                name: Mute(Severity(severity), who, why, _time(until))
+                for name, (severity, who, why, until) in content["mutes"].items()
+            },
+            chains={
+                ccd: {name: _read_chained(link) for name, link in links.items()}
+                for ccd, links in content["chains"].items()
+            },
+        )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _track(track: Track) -> list[Any]:
+    samples = [
+        [
+            s.end.isoformat(),
+            s.exposure_id,
+            s.severity.value,
+            s.value,
+            list(s.limit),
+            s.reason,
+            s.collection,
+            s.uuid,
+        ]
+        for s in track.window.samples
+    ]
+    return [track.family, track.unit, track.section, track.window.severity.value, samples]
+
+
+def _tracks(content: Iterable[Sequence[Any]]) -> Iterable[tuple[TrackKey, Track]]:
+    for part, calib_type, test, aspect, family, unit, section, severity, samples in content:
+        read = tuple(
+            Sample(
+                _time(end),
+                number,
+                Severity(grave),
+                value,
+                (limit[0], limit[1]),
+                reason,
+                collection,
+                uuid,
+            )
+            for end, number, grave, value, limit, reason, collection, uuid in samples
+        )
+        window = Window(read, Severity(severity))
+        yield (part, calib_type, test, aspect), Track(family, unit, section, window)
+
+
+def _chained(link: Chained) -> list[Any]:
+    latest = None if link.latest == link.accepted else _link(link.latest)
+    return [_link(link.accepted), latest, link.end.isoformat()]
+
+
+def _link(link: Link) -> list[Any]:
+    return [link.uuid, link.begin, link.run, link.collection]
+
+
+def _read_chained(content: Sequence[Any]) -> Chained:
+    accepted, latest, end = content
+    first = Link(*accepted)
+    return Chained(first, first if latest is None else Link(*latest), _time(end))

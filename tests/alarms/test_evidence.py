@@ -1,0 +1,169 @@
+"""An exposure says what is bad and what is good, and of the rest nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from scenes import NOON, RULES, parts
+
+from calwatch.alarms.evidence import (
+    MASKED,
+    UNREADABLE,
+    Link,
+    aspect_of,
+    ingest_sighting,
+    sighting,
+)
+from calwatch.alarms.model import Severity
+from calwatch.verify.model import AmpResult, DetectorResult, TestResult, Verdict
+
+BOUNDS = (6.2, 6.9)
+CERTIFIED = "LSSTCam/calib/bias.20261101a"
+
+
+def judged(name: str, value: float | None = 6.5, severity: str = "", **changes) -> TestResult:
+    verdict = (
+        Verdict.UNKNOWN
+        if value is None
+        else Verdict.FAIL
+        if severity == "SERIOUS"
+        else Verdict.PASS
+    )
+    fields = {
+        "name": name, "verdict": verdict, "value": value, "limit": BOUNDS, "unit": "e-",
+        "section": "4.3", "severity": severity, "counts": True,
+        "reason": f"{name} {value}" if severity else "",
+    }  # fmt: skip
+    return TestResult(**{**fields, **changes})
+
+
+def amp(*tests: TestResult, verdict: Verdict = Verdict.PASS, reason: str = "") -> AmpResult:
+    return AmpResult({}, {test.name: test for test in tests}, verdict, reason)
+
+
+def result(name: str = "R22_S11", calib_type: str = "bias", **changes) -> DetectorResult:
+    chain = {
+        "bias": {"uuid": "u1", "collection": CERTIFIED, "run": "r", "begin_tai": 61000.0},
+        "flat": {"uuid": "u2", "collection": "f", "run": "r", "physical_filter": "i_39"},
+    }
+    fields = {
+        "instrument": "LSSTCam", "exposure_id": 7, "detector": 94, "detector_name": name,
+        "calib_type": calib_type, "verdict": Verdict.PASS, "reason": "", "amps": {},
+        "detector_metrics": {}, "detector_tests": {}, "algorithm": "1", "limits": "dmtn101",
+        "provenance": {"chain": chain, "missing": {}},
+    }  # fmt: skip
+    return DetectorResult(**{**fields, **changes})
+
+
+def seen(*results: DetectorResult, exposure_tests=None):
+    return sighting(results, exposure_tests or {}, NOON, parts(), RULES)
+
+
+def test_a_failed_test_is_bad_with_all_that_is_to_be_said_of_it() -> None:
+    found = seen(result(amps={"C05": amp(judged("NOISE", 7.3, "SERIOUS"), judged("MEAN", 0.0))}))
+    (finding,) = found.bad["R22_S11/C05", "NOISE"]
+    assert (finding.family, finding.aspect, finding.unit, finding.section) == (
+        "readout", "above", "e-", "4.3",
+    )  # fmt: skip
+    sample = finding.sample
+    assert (sample.severity, sample.value, sample.limit) == (Severity.SERIOUS, 7.3, BOUNDS)
+    assert (sample.collection, sample.uuid) == (CERTIFIED, "u1")
+    assert found.good["R22_S11/C05", "MEAN"] == 0.0
+    assert ("R22_S11/C05", "NOISE") not in found.good
+
+
+def test_a_warning_is_bad_too_and_what_does_not_count_is_nothing() -> None:
+    tests = (judged("NOISE", 6.0, "WARNING"), judged("CR_NOISE", 9.9, "SERIOUS", counts=False))
+    found = seen(result(amps={"C05": amp(*tests)}))
+    (finding,) = found.bad["R22_S11/C05", "NOISE"]
+    assert (finding.aspect, finding.sample.severity) == ("below", Severity.WARNING)
+    assert ("R22_S11/C05", "CR_NOISE") not in {*found.bad, *found.good}
+
+
+def test_what_cannot_be_judged_is_neither_good_nor_bad() -> None:
+    dead = amp(
+        judged("NOISE", None), verdict=Verdict.UNKNOWN, reason="C05: its pixels have no noise"
+    )
+    vague = amp(
+        judged("NOISE", None), verdict=Verdict.UNKNOWN, reason="C06 NOISE unknown: no number"
+    )
+    found = seen(result(amps={"C05": dead, "C06": vague}, verdict=Verdict.UNKNOWN))
+    assert {spot for spot in {*found.bad, *found.good} if spot[1] == "NOISE"} == set()
+    assert found.bad["R22_S11/C05", MASKED][0].family == "masked"
+    assert ("R22_S11/C06", MASKED) in found.good
+
+
+def test_a_file_that_cannot_be_read_is_unreadable_until_one_can() -> None:
+    found = seen(
+        result(verdict=Verdict.UNKNOWN, reason="truncated"), result("R22_S12", amps={"C05": amp()})
+    )
+    (finding,) = found.bad["R22_S11", UNREADABLE]
+    assert (finding.family, finding.sample.reason) == ("unreadable", "truncated")
+    assert ("R22_S12", UNREADABLE) in found.good
+
+
+def test_a_missing_reference_is_a_problem_of_its_own_type() -> None:
+    provenance = {"chain": {"bias": {"uuid": "u"}}, "missing": {"dark": "no dark certified"}}
+    found = seen(result(amps={"C05": amp()}, provenance=provenance))
+    (finding,) = found.bad["R22_S11", "NO_REFERENCE:dark"]
+    assert (finding.family, finding.aspect) == ("no-reference", "dark")
+    assert ("R22_S11", "NO_REFERENCE:bias") in found.good
+
+
+def test_the_chain_is_seen_link_by_link_and_flats_by_filter() -> None:
+    found = seen(result(amps={"C05": amp()}))
+    assert found.chains["R22_S11"] == {
+        "bias": Link("u1", 61000.0, "r", CERTIFIED),
+        "flat i_39": Link("u2", None, "r", "f"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("explaining", "left"), [("SERIOUS", {"MEAN"}), ("WARNING", {"MEAN", "NOISE"})]
+)
+def test_what_follows_from_another_failure_is_no_evidence_of_its_own(explaining, left) -> None:
+    tests = (judged("MEAN", 9.0, explaining), judged("NOISE", 9.0, "SERIOUS"))
+    found = seen(result(calib_type="dark", amps={"C05": amp(*tests)}))
+    assert {test for _part, test in found.bad} == left
+
+
+def test_the_scatter_of_a_detector_follows_from_its_amplifiers() -> None:
+    step = amp(judged("RELATIVE_LEVEL", 9.0, "SERIOUS"))
+    uneven = {"SCATTER": judged("SCATTER", 9.0, "SERIOUS")}
+    one = result(calib_type="flat", amps={"C05": step}, detector_tests=uneven)
+    other = result("R22_S12", "flat", amps={"C05": amp()}, detector_tests=uneven)
+    found = seen(one, other, exposure_tests=uneven)
+    assert set(found.bad) == {("R22_S11/C05", "RELATIVE_LEVEL"), ("R22_S12", "SCATTER")}
+
+
+def test_the_exposure_as_a_whole_is_the_camera() -> None:
+    uneven = {"SCATTER": judged("SCATTER", 9.0, "SERIOUS")}
+    found = seen(result(calib_type="flat", amps={"C05": amp()}), exposure_tests=uneven)
+    assert found.bad["LSSTCam", "SCATTER"][0].family == "scatter"
+
+
+def test_a_side_matters_only_where_the_rules_say_so() -> None:
+    family = RULES.family_of("bias", "NOISE")
+    assert aspect_of(family, judged("NOISE", 9.0, "SERIOUS")) == "above"
+    assert aspect_of(family, judged("NOISE", 1.0, "SERIOUS")) == "below"
+    assert aspect_of(family, judged("NOISE", 1.0, "SERIOUS", limit=(2.0, None))) == "below"
+    assert aspect_of(replace_directed(family), judged("NOISE", 9.0, "SERIOUS")) == ""
+
+
+def replace_directed(family):
+    return family.model_copy(update={"directed": False})
+
+
+def test_files_that_did_not_come_are_bad_and_those_that_came_good() -> None:
+    found = ingest_sighting("LSSTCam", 7, NOON, ["R22_S11", "R22_S12"], {"R22_S12": "lost"})
+    assert found.calib_type == "ingest"
+    assert ("R22_S11", "INGEST") in found.good
+    assert found.bad["R22_S12", "INGEST"][0].sample.reason == "lost"
+
+
+def test_fields_are_what_the_results_give() -> None:
+    found = seen(replace(result(amps={"C05": amp()}), exposure_id=12))
+    assert (found.instrument, found.calib_type, found.exposure_id, found.end) == (
+        "LSSTCam", "bias", 12, NOON,
+    )  # fmt: skip
