@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from episodes import make_alarm, make_transition
 from fakes import NOON, make_exposure, make_job, make_result, merge
 from sqlalchemy import insert, update
 
-from calwatch.ledger.outbox import Completeness, JudgedDetector, JudgedExposure, Outbox
+from calwatch.alarms.model import What
+from calwatch.ledger.alarms import AlarmStore, Written
+from calwatch.ledger.outbox import (
+    AlarmTold,
+    Completeness,
+    JudgedDetector,
+    JudgedExposure,
+    Outbox,
+)
 from calwatch.ledger.store import Ledger
-from calwatch.ledger.tables import expectation, judgement, outbox
+from calwatch.ledger.tables import alarm_transition, expectation, judgement, outbox
 from calwatch.verify.model import Verdict
 
 
@@ -64,6 +73,13 @@ def expect(ledger: Ledger, number: int, missing: list[int] | None, *, tell: bool
     ledger.write(write, "test")
 
 
+def alarm(ledger: Ledger, *whens: datetime, instrument: str = "LATISS") -> None:
+    """Let something happen to one alarm at these times."""
+    one = make_alarm("R00_S00", instrument)
+    told = [make_transition(one, What.MEMBERS, at=when) for when in whens]
+    AlarmStore(ledger).step(instrument, lambda _: Written({}, [one], told), "test")
+
+
 def test_what_is_written_waits_in_order(ledger: Ledger) -> None:
     box = Outbox(ledger)
     assert (box.pending(10), box.size(), box.oldest()) == ([], 0, None)
@@ -86,6 +102,31 @@ def test_what_is_written_waits_in_order(ledger: Ledger) -> None:
     assert isinstance(finding, Completeness)
     assert (finding.missing, finding.expected) == ((1, 2), (0, 1, 2))
     assert finding.end_of_readout_utc == make_exposure(3).end_utc
+
+
+def test_what_happens_to_alarms_waits_among_the_rest(ledger: Ledger) -> None:
+    judge(ledger, 1)
+    alarm(ledger, NOON, NOON + timedelta(minutes=1))
+    judge(ledger, 2)
+    one, first, second, two = [row.stored for row in Outbox(ledger).pending(10)]
+    assert isinstance(one.told, JudgedDetector)
+    assert isinstance(two.told, JudgedDetector)
+    assert isinstance(first.told, AlarmTold)
+    assert isinstance(second.told, AlarmTold)
+    assert first.what == f"LATISS alarm {first.told.alarm_id} members"
+    assert first.told.transition.at == NOON
+    assert second.told.alarm_id == first.told.alarm_id
+    assert second.told.transition_id > first.told.transition_id
+
+
+def test_a_damaged_alarm_is_named(ledger: Ledger) -> None:
+    alarm(ledger, NOON)
+    spoil = update(alarm_transition).values(document={"what": "nothing"})
+    ledger.write(lambda c: c.execute(spoil), "test")
+    (row,) = Outbox(ledger).pending(10)
+    assert row.stored.told is None
+    assert row.stored.what == "LATISS alarm 1 members"
+    assert "cannot be read: ValueError" in row.stored.problem
 
 
 def test_only_so_many_at_once_and_gone_only_when_done(ledger: Ledger) -> None:
@@ -162,16 +203,22 @@ def test_days_and_exposures_choose_what_is_had_again(ledger: Ledger) -> None:
         merged(ledger, number, day_obs=day)
     judge(ledger, 4, instrument="LSSTCam")
     expect(ledger, 2, [1])  # read out on the 20th
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)  # when the 20th begins
+    second = timedelta(seconds=1)
+    alarm(ledger, noon - second, noon, noon + timedelta(days=1) - second)
+    alarm(ledger, noon, instrument="LSSTCam")
     one = make_exposure(1).exposure_id
 
     def days(*chosen) -> list[int]:
         assert box.count_stored("LATISS", *chosen) == len(list(box.stored("LATISS", *chosen)))
         told = [stored.told for stored in box.stored("LATISS", *chosen)]
-        return [0 if isinstance(t, Completeness) else t.taken.day_obs for t in told]
+        short = {Completeness: 0, AlarmTold: 1}
+        return [t.taken.day_obs if hasattr(t, "taken") else short[type(t)] for t in told]
 
-    assert days(20261120, 20261120) == [20261120, 20261120, 0]
+    assert days(20261120, 20261120) == [20261120, 20261120, 0, 1, 1]
     assert days(20261121) == [20261121, 20261121]
-    assert days(None, 20261119) == [20261119, 20261119]
+    assert days(None, 20261119) == [20261119, 20261119, 1]
+    assert days()[-3:] == [1, 1, 1]
     assert days(None, None, [one]) == [20261119, 20261119]
     assert days(20261120, None, [one]) == []
     assert box.count_stored("LSSTComCam") == 0

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from episodes import make_alarm, make_transition
+from fakes import NOON, make_exposure, make_job, make_result, merge
+from sqlalchemy import Connection, delete, text
 
 from calwatch.errors import LedgerError
-from calwatch.ledger.engine import open_engine, parse_url
+from calwatch.ledger.alarms import AlarmStore, Written
+from calwatch.ledger.engine import open_engine, parse_url, writing
+from calwatch.ledger.outbox import AlarmTold, Outbox
 from calwatch.ledger.store import Ledger
-from calwatch.ledger.tables import metadata
-from calwatch.ledger.upgrade import schema_version, upgrade
+from calwatch.ledger.tables import metadata, outbox
+from calwatch.ledger.upgrade import _config, schema_version, upgrade
+
+
+@contextmanager
+def migrating(ledger_url: str) -> Iterator[tuple[Connection, object]]:
+    """Give a connection and a configuration to migrate with."""
+    engine = open_engine(parse_url(ledger_url), 1.0)
+    with writing(engine) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        yield connection, config
+    engine.dispose()
+
+
+def everything(connection: Connection, tables: list[str]) -> dict[str, list[tuple]]:
+    return {
+        name: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {name} ORDER BY 1"))]
+        for name in tables
+    }
 
 
 def test_migrations_make_the_tables_the_code_uses(ledger_url: str) -> None:
@@ -52,3 +77,56 @@ def test_many_may_open_an_empty_ledger_at_once(ledger_url: str) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def record(ledger: Ledger, number: int) -> None:
+    job = make_job(number)
+    assert ledger.record(make_result(job, value=float(number)), job.exposure, NOON)
+    exposure = make_exposure(number)
+    recorded = ledger.results("LATISS", exposure.exposure_id)
+    ledger.record_exposure(
+        merge(recorded.results, exposure), exposure, NOON, expected=[0], last_judgement_id=number
+    )
+
+
+def test_a_ledger_without_alarms_keeps_all_it_has(ledger_url: str) -> None:
+    """What the version before wrote is there, and the outbox goes on from its last number."""
+    with migrating(ledger_url) as (connection, config):
+        command.upgrade(config, "0002")
+    old = Ledger(open_engine(parse_url(ledger_url), 1.0), publishing=True)
+    record(old, 1)
+    record(old, 2)
+    sent = delete(outbox).where(outbox.c.id > 2)
+    old.write(lambda c: c.execute(sent), "test")
+    old.close()
+    tables = ["judgement", "measurement", "provenance", "exposure_verdict", "outbox"]
+    with migrating(ledger_url) as (connection, _):
+        before = everything(connection, tables)
+    assert [len(rows) for rows in before.values()] == [2, 6, 2, 2, 2]
+
+    ledger = Ledger.open(ledger_url, publishing=True, alarming=True)
+    with migrating(ledger_url) as (connection, _):
+        after = everything(connection, tables)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert [row[:-1] for row in after.pop("outbox")] == before.pop("outbox")
+    assert after == before
+    alarm = make_alarm()
+    work = Written({}, [alarm], [make_transition(alarm)])
+    AlarmStore(ledger).step("LSSTCam", lambda _: work, "test")
+    *_, last = Outbox(ledger).pending(9)
+    assert (last.outbox_id, type(last.stored.told)) == (5, AlarmTold)
+    record(ledger, 3)
+    assert [one.exposure_id for one in AlarmStore(ledger).queued(9)] == [
+        make_exposure(3).exposure_id
+    ]
+    ledger.close()
+
+
+def test_every_step_can_be_taken_back(ledger_url: str) -> None:
+    Ledger.open(ledger_url).close()
+    with migrating(ledger_url) as (connection, config):
+        command.downgrade(config, "0002")
+        command.upgrade(config, "head")
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        command.downgrade(config, "base")
+        assert everything(connection, ["alembic_version"]) == {"alembic_version": []}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from episodes import make_alarm, make_transition
 from fakes import NOON, make_job, make_result
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from structlog.testing import capture_logs
 
 from calwatch.errors import LedgerError, StopError
 from calwatch.kafka.registry import RegistryError
+from calwatch.ledger.alarms import AlarmStore, Written
 from calwatch.ledger.outbox import Outbox
 from calwatch.ledger.store import Ledger
 from calwatch.publish.channel import BrokerError, RefusedRecordError
@@ -116,6 +118,20 @@ def test_batches_in_order_and_the_way_closed_at_the_end(ledger, channel) -> None
     after = value("calwatch_published_total", topic="lsst.cp.calwatch.bias")
     assert after - before == 25
     assert value("calwatch_outbox_rows") == 0
+
+
+def test_what_happens_to_alarms_goes_to_a_topic_of_its_own(ledger, channel) -> None:
+    alarm = make_alarm()
+    work = Written({}, [alarm], [make_transition(alarm), make_transition(alarm, minutes=1)])
+    AlarmStore(ledger).step("LSSTCam", lambda _: work, "test")
+    judge(ledger, 1)
+    drain(publisher_of(ledger, channel), ledger)
+    assert [message.topic for message in channel.arrived] == [
+        "lsst.cp.calwatch.alarm",
+        "lsst.cp.calwatch.alarm",
+        "lsst.cp.calwatch.bias",
+    ]
+    assert [message.key for message in channel.arrived[:2]] == [b"LSSTCam"] * 2
 
 
 def test_a_wake_is_heard_at_once(ledger, channel) -> None:

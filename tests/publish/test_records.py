@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import strategies
+from episodes import make_alarm, make_transition
 from fakes import make_exposure, make_job, make_result
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calwatch.alarms.model import Severity, What
 from calwatch.errors import RecordError
-from calwatch.ledger.outbox import Completeness, JudgedDetector, JudgedExposure, Taken
+from calwatch.ledger.outbox import AlarmTold, Completeness, JudgedDetector, JudgedExposure, Taken
 from calwatch.publish.records import event_id, make_record
 from calwatch.publish.schemas import RUBIN_AMPS, build_schemas
 from calwatch.verify.model import Verdict
@@ -67,7 +72,13 @@ def finding(missing: tuple[int, ...] = (4, 7), **changes) -> Completeness:
     return Completeness(**{**fields, **changes})
 
 
-@pytest.mark.parametrize("told", [detector(), detector(kind="dark"), exposure(), finding()])
+def happened(alarm_id: int = 3, transition_id: int = 8, **changes) -> AlarmTold:
+    return AlarmTold(alarm_id, transition_id, make_transition(make_alarm(), **changes))
+
+
+@pytest.mark.parametrize(
+    "told", [detector(), detector(kind="dark"), exposure(), finding(), happened()]
+)
 def test_every_field_of_a_record_is_in_its_schema(told) -> None:
     record = make_record(told, RUBIN_AMPS)
     names = {field["name"] for field in SCHEMAS[record.name]["fields"]}
@@ -137,9 +148,58 @@ def test_a_finding_names_the_missing() -> None:
     assert (odd["day_obs"], odd["seq_num"]) == (None, None)
 
 
+def test_an_alarm_record_says_what_happened_to_which_part() -> None:
+    alarm = make_alarm(
+        severity=Severity.WARNING,
+        members=("R22_S11/C05", "R22_S11/C06"),
+        acknowledged=True,
+        acknowledged_by="ada",
+    )
+    worse = make_transition(
+        alarm, What.ACKNOWLEDGED, 1.5, before=Severity.SERIOUS, who="ada", why="cable", quiet=True
+    )
+    record = make_record(AlarmTold(3, 8, worse), RUBIN_AMPS, "tag")
+    f = record.fields
+    assert (record.name, record.key) == ("alarm", "LSSTCam")
+    assert f["timestamp"] == worse.at.timestamp()
+    assert (f["instrument"], f["dataset_tag"]) == ("LSSTCam", "tag")
+    assert (f["detector"], f["pipeline"]) == (f["part"], f["family"]) == ("R22_S11/C05", "readout")
+    assert (f["name"], f["alarm_id"]) == ("LSSTCam.readout.above.R22_S11/C05", 3.0)
+    assert (f["what"], f["kind"], f["aspect"]) == ("acknowledged", "failure", "above")
+    assert (f["severity"], f["severity_before"], f["max_severity"]) == (2.0, 3.0, 3.0)
+    assert (f["members"], f["n_members"]) == ("R22_S11/C05, R22_S11/C06", 2.0)
+    assert (f["acknowledged"], f["acknowledged_by"], f["muted_by"]) == (1.0, "ada", "")
+    assert (f["who"], f["why"], f["quiet"]) == ("ada", "cable", 1.0)
+    assert f["exposure_id"] == 2026112000007.0
+    late = happened()
+    alone = replace(late.transition, alarm=make_alarm(exposure_id=None))
+    assert make_record(replace(late, transition=alone), RUBIN_AMPS).fields["exposure_id"] is None
+
+
+def test_what_happened_twice_is_two_events_and_the_same_is_one() -> None:
+    one = make_record(happened(), RUBIN_AMPS)
+    assert make_record(happened(), RUBIN_AMPS) == one
+    others = [happened(alarm_id=4), happened(transition_id=9), happened(minutes=1)]
+    found = {make_record(told, RUBIN_AMPS).event_id for told in others}
+    assert len(found | {one.event_id}) == 4
+
+
+@given(transition=strategies.transitions)
+def test_anything_that_happens_to_an_alarm_can_be_published(transition) -> None:
+    record = make_record(AlarmTold(1, 2, transition), RUBIN_AMPS)
+    schema = parse_schema(SCHEMAS["alarm"])
+    payload = io.BytesIO()
+    schemaless_writer(payload, schema, record.fields)
+    payload.seek(0)
+    assert schemaless_reader(payload, schema, None) == record.fields
+
+
 def test_long_texts_are_cut() -> None:
     told = detector(reason="x" * 100_000)
     assert len(make_record(told, RUBIN_AMPS).fields["reason"]) == 2000
+    many = make_transition(make_alarm(members=("R22_S11/C05",) * 3024))
+    f = make_record(AlarmTold(1, 2, many), RUBIN_AMPS).fields
+    assert (len(f["members"]), f["n_members"]) == (2000, 3024.0)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +213,7 @@ def test_long_texts_are_cut() -> None:
         (exposure(document={"failures": [3]}), "TypeError"),
         (exposure(document=None), "AttributeError"),
         (finding(expected=None), "TypeError"),
+        (replace(happened(), transition=None), "AttributeError"),
     ],
 )
 def test_what_cannot_be_published_is_named(told, cause: str) -> None:

@@ -15,9 +15,9 @@ from urllib.parse import unquote_plus
 
 from calwatch.arrivals.model import Ignored, Notice, Reason, plain
 from calwatch.arrivals.sal import Cameras, parse_obs_id
-from calwatch.arrivals.tai import EARLIEST, LATEST_AHEAD
 from calwatch.camera.loader import known_instruments
 from calwatch.errors import CameraError
+from calwatch.tai import EARLIEST, LATEST_AHEAD
 
 _KEY = re.compile(
     r"(?P<instrument>[^/]+)/[0-9]{8}/(?P<obs_id>[^/]+)/"

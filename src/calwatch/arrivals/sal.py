@@ -14,12 +14,12 @@ from typing import Any
 
 from calwatch.arrivals.model import Expectation, Ignored, Notice, Reason, plain
 from calwatch.arrivals.reconcile import CALIB_TYPES
-from calwatch.arrivals.tai import utc_from_tai
 from calwatch.arrivals.topics import Kind, Topic
 from calwatch.camera.header import exposure_id, unpack_exposure_id
 from calwatch.camera.loader import known_instruments
 from calwatch.camera.model import Camera
 from calwatch.errors import CameraError
+from calwatch.tai import utc_from_tai
 
 Cameras = Mapping[str, Camera]
 """By Butler instrument name."""

@@ -7,12 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Text, and_, cast, delete, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql import exists
 
 from calwatch.arrivals.model import Expectation, Notice, OpenExpectation
 from calwatch.errors import RecordError
+from calwatch.ledger.inserts import dialect_insert, insert_once
 from calwatch.ledger.store import Ledger
 from calwatch.ledger.tables import expectation, judgement, notice
 from calwatch.verify.model import ALGORITHM
@@ -56,7 +55,7 @@ class LedgerInbox:
                 connection.execute(_keep_notice(connection), [_notice_row(n) for n in ordered])
             if expectations:
                 ahead = sorted(expectations, key=lambda e: (e.instrument, e.exposure_id))
-                keep = _insert(connection, expectation).on_conflict_do_nothing()
+                keep = insert_once(connection, expectation)
                 connection.execute(keep, [_expectation_row(e) for e in ahead])
 
         self._ledger.write(write, "events")
@@ -190,7 +189,8 @@ class LedgerInbox:
         """Write down which detectors of an expected exposure are missing.
 
         If that is news (something is missing, or other detectors than before, or nothing any
-        more), it goes into the outbox in the same transaction.
+        more), it goes into the outbox in the same transaction. The alarms look at news, and at
+        every first finding: that an exposure is complete ends an alarm of an earlier one.
 
         Parameters
         ----------
@@ -226,19 +226,15 @@ class LedgerInbox:
             news = sorted(row.missing or ()) != numbers
             if news:
                 self._ledger.announce(connection, at, expectation_id=expectation_id)
+            if news or row.missing is None:
+                self._ledger.show_to_alarms(connection, at, expectation_id=expectation_id)
             return news
 
         return self._ledger.write(write, f"expectation {expectation_id}")
 
 
-def _insert(connection: Connection, table: Any) -> Any:
-    """Return the dialect's own INSERT, which knows ON CONFLICT (the two have no common type)."""
-    make = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    return make(table)
-
-
 def _keep_notice(connection: Connection) -> Any:
-    statement = _insert(connection, notice)
+    statement = dialect_insert(connection, notice)
     new = statement.excluded
     stronger = or_(new.status == 0, new.noticed_at >= notice.c.noticed_at)
     return statement.on_conflict_do_update(

@@ -1,9 +1,10 @@
 """What is still to be published, in order, and what has been, to be published again.
 
 The outbox holds references: an id, the id of the one thing it tells of, and a time, 37 bytes in
-SQLite. It grows by one row per judgement, per merge of an exposure and per finding of missing
-detectors, and by nothing else: a day of 60 LSSTCam calibrations that cannot be published is 12 400
-rows, half a megabyte; a year of them 170 MB. What is told stands in the ledger in any case.
+SQLite. It grows by one row per judgement, per merge of an exposure, per finding of missing
+detectors and per change of an alarm, and by nothing else: a day of 60 LSSTCam calibrations that
+cannot be published is 12 400 rows, half a megabyte; a year of them 170 MB. What is told stands in
+the ledger in any case.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, Text, cast, delete, func, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Select, Table, Text, cast, delete, false, func, select
 
-from calwatch.ledger.engine import naming_errors
+from calwatch.alarms.codec import transition_from_dict
+from calwatch.alarms.model import Transition
 from calwatch.ledger.store import Ledger
-from calwatch.ledger.tables import expectation, exposure_verdict, judgement, outbox
+from calwatch.ledger.tables import (
+    alarm_transition,
+    expectation,
+    exposure_verdict,
+    judgement,
+    outbox,
+)
+from calwatch.ledger.turn import PUBLISH, Turn, take_turn
 from calwatch.verify.codec import from_dict
 from calwatch.verify.model import DetectorResult, Verdict
 
-_LOCK_KEY = 0x63616C78
-"""PostgreSQL advisory lock of the one process that publishes."""
 _PAGE = 50
 _BROKEN = (AttributeError, KeyError, TypeError, ValueError, zlib.error)
 """What comes of reading a document that is damaged."""
@@ -85,7 +91,16 @@ class Completeness:
     missing: tuple[int, ...]
 
 
-Told = JudgedDetector | JudgedExposure | Completeness
+@dataclass(frozen=True, slots=True)
+class AlarmTold:
+    """What happened to an alarm, as the ledger has it."""
+
+    alarm_id: int
+    transition_id: int
+    transition: Transition
+
+
+Told = JudgedDetector | JudgedExposure | Completeness | AlarmTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +124,6 @@ class Pending:
     stored: Stored
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The right to publish, which one process has at a time."""
-
-    _give_back: Callable[[], None]
-
-    def end(self) -> None:
-        """Let another process have it."""
-        self._give_back()
-
-
 class Outbox:
     """The rows that wait to be published.
 
@@ -136,37 +140,14 @@ class Outbox:
         """Take the turn to publish; None if another process has it.
 
         Several processes may share a PostgreSQL ledger; were two to publish at once, the order
-        would be lost. The turn ends with the process or its connection. An SQLite ledger belongs to
-        one daemon.
+        would be lost.
 
         Raises
         ------
         LedgerError
             If the ledger is out of reach.
         """
-        engine = self._ledger._engine
-        if engine.dialect.name != "postgresql":
-            return Turn(lambda: None)
-        with naming_errors(engine.url):
-            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            try:
-                ask = text("SELECT pg_try_advisory_lock(:key)")
-                mine = connection.execute(ask, {"key": _LOCK_KEY}).scalar_one()
-            except BaseException:
-                connection.invalidate()
-                raise
-        if not mine:
-            connection.close()
-            return None
-
-        def give_back() -> None:
-            try:
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
-            except SQLAlchemyError:
-                connection.invalidate()  # The lock goes with the server's session.
-            connection.close()
-
-        return Turn(give_back)
+        return take_turn(self._ledger._engine, PUBLISH)
 
     def pending(self, most: int) -> list[Pending]:
         """Return the oldest rows, oldest first, with all that there is to tell.
@@ -218,7 +199,8 @@ class Outbox:
         """Yield what the ledger has, to be published again; the outbox is not touched.
 
         Detectors come in the order in which they were judged, then merged exposures, then what was
-        found missing and still is.
+        found missing and still is, then what happened to alarms in these days. Of chosen exposures
+        there are no alarms: an alarm is of no single exposure.
 
         Parameters
         ----------
@@ -282,20 +264,30 @@ def _chosen(
 ) -> Select[Any]:
     """Select the ids of what is to be told again."""
     statement = select(table.c.id).where(table.c.instrument == instrument)
+    if table is alarm_transition:
+        statement = _between(statement, table.c.at, first_day, last_day)
+        return statement.where(false()) if exposure_ids else statement
     if exposure_ids:
         statement = statement.where(table.c.exposure_id.in_(exposure_ids))
     if table is expectation:
-        if first_day is not None:
-            statement = statement.where(table.c.end_of_readout_utc >= _noon(first_day))
-        if last_day is not None:
-            end = _noon(last_day) + timedelta(days=1)
-            statement = statement.where(table.c.end_of_readout_utc < end)
+        statement = _between(statement, table.c.end_of_readout_utc, first_day, last_day)
         # NULL: not looked at yet; an empty list: all are there.
         return statement.where(cast(table.c.missing, Text) != "[]")
     if first_day is not None:
         statement = statement.where(table.c.day_obs >= first_day)
     if last_day is not None:
         statement = statement.where(table.c.day_obs <= last_day)
+    return statement
+
+
+def _between(
+    statement: Select[Any], time: Any, first_day: int | None, last_day: int | None
+) -> Select[Any]:
+    """Keep what has its time in a range of days of observation."""
+    if first_day is not None:
+        statement = statement.where(time >= _noon(first_day))
+    if last_day is not None:
+        statement = statement.where(time < _noon(last_day) + timedelta(days=1))
     return statement
 
 
@@ -306,12 +298,10 @@ def _noon(day_obs: int) -> datetime:
 
 def _stored(connection: Connection, row: Any) -> Stored:
     """Read what a row of the outbox points at."""
-    if row.judgement_id is not None:
-        return _read(connection, judgement, row.judgement_id)
-    if row.exposure_verdict_id is not None:
-        return _read(connection, exposure_verdict, row.exposure_verdict_id)
-    if row.expectation_id is not None:
-        return _read(connection, expectation, row.expectation_id)
+    for table in _READERS:
+        number = getattr(row, f"{table.name}_id")
+        if number is not None:
+            return _read(connection, table, number)
     return Stored(f"outbox row {row.id}", None, "it points at nothing")
 
 
@@ -322,12 +312,17 @@ def _read(connection: Connection, table: Table, row_id: int) -> Stored:
         row = connection.execute(select(table).where(table.c.id == row_id)).one_or_none()
         if row is None:
             return Stored(what, None, "it is not in the ledger")
-        what = f"{row.instrument} exposure {row.exposure_id}"
-        if table is judgement:
-            what += f" detector {row.detector}"
+        what = _name(table, row)
         return Stored(what, _READERS[table](row))
     except _BROKEN as error:
         return Stored(what, None, f"it cannot be read: {type(error).__name__}: {error}")
+
+
+def _name(table: Table, row: Any) -> str:
+    if table is alarm_transition:
+        return f"{row.instrument} alarm {row.alarm_id} {row.what}"
+    what = f"{row.instrument} exposure {row.exposure_id}"
+    return f"{what} detector {row.detector}" if table is judgement else what
 
 
 def _taken(row: Any) -> Taken:
@@ -375,8 +370,13 @@ def _completeness(row: Any) -> Told:
     )
 
 
+def _alarm(row: Any) -> Told:
+    return AlarmTold(row.alarm_id, row.id, transition_from_dict(row.document))
+
+
 _READERS: dict[Table, Callable[[Any], Told]] = {
     judgement: _detector,
     exposure_verdict: _exposure,
     expectation: _completeness,
+    alarm_transition: _alarm,
 }

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, Table, insert, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import StatementError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -24,7 +22,15 @@ from calwatch.ledger.engine import (
     shown_url,
     writing,
 )
-from calwatch.ledger.tables import exposure_verdict, judgement, measurement, outbox, provenance
+from calwatch.ledger.inserts import dialect_insert, insert_all, insert_once
+from calwatch.ledger.tables import (
+    alarm_queue,
+    exposure_verdict,
+    judgement,
+    measurement,
+    outbox,
+    provenance,
+)
 from calwatch.ledger.upgrade import upgrade
 from calwatch.verify.codec import from_dict, to_dict
 from calwatch.verify.model import ALGORITHM, DetectorResult, ExposureResult, Verdict
@@ -55,12 +61,22 @@ class Ledger:
         How often a transaction is tried when another writer is in the way.
     publishing
         Put a row into the outbox with everything that is to be published.
+    alarming
+        Put a row into the alarms' queue with everything that they must look at.
     """
 
-    def __init__(self, engine: Engine, lock_attempts: int = 3, *, publishing: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        lock_attempts: int = 3,
+        *,
+        publishing: bool = False,
+        alarming: bool = False,
+    ) -> None:
         self._engine = engine
         self._lock_attempts = lock_attempts
         self._publishing = publishing
+        self._alarming = alarming
 
     @classmethod
     def open(
@@ -70,6 +86,7 @@ class Ledger:
         busy_seconds: float = 2.5,
         lock_attempts: int = 3,
         publishing: bool = False,
+        alarming: bool = False,
     ) -> Ledger:
         """Open a ledger and bring its schema up to date.
 
@@ -84,6 +101,8 @@ class Ledger:
             How often a transaction is tried when another writer is in the way.
         publishing
             Put a row into the outbox with everything that is to be published.
+        alarming
+            Put a row into the alarms' queue with everything that they must look at.
 
         Raises
         ------
@@ -91,7 +110,7 @@ class Ledger:
             If it cannot be opened, read or written, or is of a newer schema.
         """
         engine = open_engine(parse_url(url), busy_seconds)
-        ledger = cls(engine, lock_attempts, publishing=publishing)
+        ledger = cls(engine, lock_attempts, publishing=publishing, alarming=alarming)
         try:
             ledger._insist(lambda: upgrade(engine))
         except BaseException:
@@ -135,12 +154,12 @@ class Ledger:
         row = rows.judgement_row(result, exposure, judged_at, to_dict(result))
 
         def write(connection: Connection) -> bool:
-            statement = _insert_once(connection, judgement).returning(judgement.c.id)
+            statement = insert_once(connection, judgement).returning(judgement.c.id)
             judgement_id = connection.execute(statement, row).scalar_one_or_none()
             if judgement_id is None:
                 return False
-            _insert_all(connection, measurement, rows.measurement_rows(judgement_id, result))
-            _insert_all(connection, provenance, rows.provenance_rows(judgement_id, result))
+            insert_all(connection, measurement, rows.measurement_rows(judgement_id, result))
+            insert_all(connection, provenance, rows.provenance_rows(judgement_id, result))
             self.announce(connection, judged_at, judgement_id=judgement_id)
             return True
 
@@ -191,7 +210,7 @@ class Ledger:
 
         def write(connection: Connection) -> bool:
             table = exposure_verdict.c
-            statement = _dialect_insert(connection, exposure_verdict).values(row)
+            statement = dialect_insert(connection, exposure_verdict).values(row)
             statement = statement.on_conflict_do_update(
                 index_elements=["instrument", "exposure_id", "algorithm"],
                 set_={name: statement.excluded[name] for name in row},
@@ -201,6 +220,7 @@ class Ledger:
             if verdict_id is None:
                 return False
             self.announce(connection, judged_at, exposure_verdict_id=verdict_id)
+            self.show_to_alarms(connection, judged_at, exposure_verdict_id=verdict_id)
             return True
 
         return self.write(write, f"{merged.instrument} exposure {merged.exposure_id}")
@@ -334,10 +354,24 @@ class Ledger:
         at
             When (aware).
         **what
-            ``judgement_id``, ``exposure_verdict_id`` or ``expectation_id``.
+            ``judgement_id``, ``exposure_verdict_id``, ``expectation_id`` or
+            ``alarm_transition_id``.
         """
         if self._publishing:
             connection.execute(insert(outbox), {"created_at": at, **what})
+
+    def show_to_alarms(self, connection: Connection, at: datetime, **what: int) -> None:
+        """Queue for the alarms, within the transaction that writes it, what they must look at.
+
+        Parameters
+        ----------
+        connection, at
+            As for `announce`.
+        **what
+            ``exposure_verdict_id`` or ``expectation_id``.
+        """
+        if self._alarming:
+            connection.execute(insert(alarm_queue), {"created_at": at, **what})
 
     def read(self, ask: Callable[[Connection], T]) -> T:
         """Ask something in a transaction that only reads.
@@ -392,19 +426,3 @@ class Ledger:
             reraise=True,
         )
         return retrying(attempt)
-
-
-def _dialect_insert(connection: Connection, table: Table) -> Any:
-    """Return the dialect's own INSERT, which knows ON CONFLICT (the two have no common type)."""
-    make = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    return make(table)
-
-
-def _insert_once(connection: Connection, table: Table) -> Any:
-    return _dialect_insert(connection, table).on_conflict_do_nothing()
-
-
-def _insert_all(connection: Connection, table: Table, new: list[dict[str, Any]]) -> None:
-    if new:
-        statement: Insert = insert(table)
-        connection.execute(statement, new)

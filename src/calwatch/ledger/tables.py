@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from calwatch.ledger.types import BigId, CompressedJson, UtcDateTime
@@ -112,6 +114,7 @@ exposure_verdict = Table(
     Column("document", CompressedJson, nullable=False),
     UniqueConstraint("instrument", "exposure_id", "algorithm", name="uq_exposure_verdict_key"),
     Index("ix_exposure_verdict_day", "instrument", "day_obs"),
+    Index("ix_exposure_verdict_type", "instrument", "calib_type", "exposure_end_utc"),
 )
 """The merged verdict of an exposure; ``last_judgement_id`` tells whether it is up to date."""
 
@@ -123,6 +126,7 @@ outbox = Table(
     Column("exposure_verdict_id", BigId, ForeignKey("exposure_verdict.id"), nullable=True),
     Column("expectation_id", BigId, ForeignKey("expectation.id"), nullable=True),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("alarm_transition_id", BigId, ForeignKey("alarm_transition.id"), nullable=True),
     sqlite_autoincrement=True,
 )
 """What is still to be published, in order: each row points at the one thing it tells of, so it is
@@ -159,6 +163,100 @@ expectation = Table(
     Column("checked_at", UtcDateTime, nullable=True),
     UniqueConstraint("instrument", "exposure_id", name="uq_expectation_key"),
     Index("ix_expectation_due", "due_at"),
+    Index("ix_expectation_instrument", "instrument", "due_at"),
 )
 """Exposures whose readout was announced: which detectors should come, and, once looked at after
 the time they were due, which have not (an empty list: all are there)."""
+
+alarm_book = Table(
+    "alarm_book",
+    metadata,
+    Column("instrument", String(64), primary_key=True),
+    Column("document", CompressedJson, nullable=True),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+"""What is remembered of an instrument between two exposures. Whoever changes an alarm of the
+instrument locks this row first."""
+
+_OPEN = text("closed_at IS NULL")
+
+alarm = Table(
+    "alarm",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("instrument", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("family", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("part", Text, nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("max_severity", Integer, nullable=False),
+    Column("acknowledged", Boolean, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime, nullable=True),
+    Column("document", CompressedJson, nullable=False),
+    Index(
+        "uq_alarm_open", "instrument", "name", unique=True,
+        sqlite_where=_OPEN, postgresql_where=_OPEN,
+    ),
+    Index("ix_alarm_name", "name", "id"),
+    Index("ix_alarm_closed", "closed_at"),
+)  # fmt: skip
+"""One episode of one problem, as it stands; it is open until it has a time of closing. No two open
+ones have the same name."""
+
+alarm_transition = Table(
+    "alarm_transition",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("alarm_id", BigId, ForeignKey("alarm.id"), nullable=False),
+    Column("instrument", String(64), nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("quiet", Boolean, nullable=False),
+    Column("document", CompressedJson, nullable=False),
+    Index("ix_alarm_transition_alarm", "alarm_id", "id"),
+    Index("ix_alarm_transition_at", "at", "instrument"),
+)
+"""The history of all alarms: what happened, with the alarm as it was afterwards."""
+
+alarm_delivery = Table(
+    "alarm_delivery",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("transition_id", BigId, ForeignKey("alarm_transition.id"), nullable=False),
+    Column("alarm_id", BigId, ForeignKey("alarm.id"), nullable=False),
+    Column("channel", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("repeat", Boolean, nullable=False),
+    Column("tried_at", UtcDateTime, nullable=True),
+    Column("sent_at", UtcDateTime, nullable=True),
+    Column("error", Text, nullable=False),
+    UniqueConstraint("transition_id", "channel", name="uq_alarm_delivery_key"),
+    Index("ix_alarm_delivery_due", "channel", "state", "due_at"),
+)
+"""Which channel is to tell of which transition, and what came of it: ``waiting``, ``sending``,
+``sent``, ``failed`` or ``dropped``. It is kept, as the record of who was told."""
+
+alarm_queue = Table(
+    "alarm_queue",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("exposure_verdict_id", BigId, ForeignKey("exposure_verdict.id"), nullable=True),
+    Column("expectation_id", BigId, ForeignKey("expectation.id"), nullable=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""What the alarms must still look at."""
+
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("document", JSON, nullable=False),
+)
+"""When each process last said that it lives."""

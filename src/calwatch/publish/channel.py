@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, cast
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
-
-from calwatch.errors import RecordError, StopError, WaitError
+from calwatch.errors import StopError
 from calwatch.kafka.connection import REGISTRY_VARIABLE, KafkaConnection
+from calwatch.kafka.producer import BrokerError, Message, Producer, RefusedRecordError
 from calwatch.kafka.registry import SchemaRegistry
 from calwatch.publish.contract import changes
-from calwatch.publish.encoder import Encoder, Message
+from calwatch.publish.encoder import Encoder
 from calwatch.publish.records import DEFAULT_TAG
 from calwatch.publish.schemas import SchemaSet
-from calwatch.publish.topics import ensure_topics
 
-_CLOSE_SECONDS = 5.0
-_BATCH_BYTES = 256 * 1024
-_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-
-
-class BrokerError(WaitError):
-    """The brokers are out of reach or do not take what is sent."""
-
-
-class RefusedRecordError(RecordError):
-    """The broker does not take this very record, and never will."""
+__all__ = ["BrokerError", "Channel", "RefusedRecordError", "register_schemas"]
 
 
 async def register_schemas(registry: SchemaRegistry, schemas: SchemaSet) -> dict[str, int]:
@@ -62,7 +46,7 @@ async def register_schemas(registry: SchemaRegistry, schemas: SchemaSet) -> dict
 
 
 class Channel:
-    """Sends messages with one idempotent producer, which is made anew after each failure.
+    """Sends messages with one producer, and knows how they are encoded.
 
     Parameters
     ----------
@@ -95,12 +79,10 @@ class Channel:
         url = registry_url or connection.registry_url
         if not url:
             raise StopError(f"{REGISTRY_VARIABLE}: is not set, and publishing needs it")
-        self._connection = connection
         self._registry_url = url
         self._schemas = schemas
         self._dataset_tag = dataset_tag
-        self._seconds = send_seconds
-        self._producer: AIOKafkaProducer | None = None
+        self._producer = Producer(connection, "calwatch-publish", send_seconds=send_seconds)
         self._encoder: Encoder | None = None
 
     @property
@@ -127,28 +109,13 @@ class Channel:
         RegistryError, BrokerError
             If one of them is out of reach.
         """
-        if self._producer is not None:
+        if self._producer.is_open:
             return
         if self._encoder is None:
             async with SchemaRegistry(self._registry_url) as registry:
                 ids = await register_schemas(registry, self._schemas)
             self._encoder = Encoder(self._schemas, ids, self._dataset_tag)
-        options = self._connection.client_options()
-        producer: AIOKafkaProducer | None = None
-        try:
-            async with asyncio.timeout(self._seconds):
-                await ensure_topics(options, self._schemas.topics, timeout=self._seconds)
-                producer = self._make_producer(options)
-                await producer.start()
-        except (KafkaError, OSError, TimeoutError) as error:
-            if producer is not None:
-                await _abandon(producer)
-            raise self._named(error) from error
-        except BaseException:
-            if producer is not None:
-                await _abandon(producer)
-            raise
-        self._producer = producer
+        await self._producer.open(self._schemas.topics)
 
     async def send(self, messages: Sequence[Message]) -> list[Exception | None]:
         """Send messages in order and wait for the broker to acknowledge them.
@@ -164,105 +131,8 @@ class Channel:
         BrokerError
             If the channel is not open.
         """
-        producer = self._producer
-        if producer is None:
-            raise BrokerError(f"Kafka {self._connection.bootstrap_servers}: not connected")
-        sent: list[asyncio.Future[Any] | Exception] = []
-        try:
-            async with asyncio.timeout(self._seconds):
-                for message in messages:
-                    sent.append(await _give(producer, message))
-                waiting = [item for item in sent if isinstance(item, asyncio.Future)]
-                if waiting:
-                    await asyncio.wait(waiting)
-        except (KafkaError, OSError, TimeoutError) as error:
-            sent += [error] * (len(messages) - len(sent))
-        except BaseException:
-            await self._drop()
-            raise
-        results = [self._result(item, alone=len(messages) == 1) for item in sent]
-        if any(isinstance(result, BrokerError) for result in results):
-            await self._drop()
-        for item in sent:
-            if isinstance(item, asyncio.Future) and item.done() and not item.cancelled():
-                item.exception()
-        return results
+        return await self._producer.send(messages)
 
     async def close(self) -> None:
         """End the connection; what is not acknowledged by now counts as not sent."""
-        await self._drop()
-
-    def _make_producer(self, options: dict[str, Any]) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
-            **options,
-            client_id="calwatch-publish",
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=5,
-            max_batch_size=_BATCH_BYTES,
-            request_timeout_ms=round(self._seconds * 1000),
-        )
-
-    def _result(self, item: asyncio.Future[Any] | Exception, *, alone: bool) -> Exception | None:
-        """Say what became of one message."""
-        if isinstance(item, asyncio.Future):
-            if not item.done():
-                return self._named(TimeoutError())
-            if item.cancelled():
-                return self._named(asyncio.CancelledError())
-            error = item.exception()
-        else:
-            error = item
-        if error is None:
-            return None
-        # A broker refuses a batch as a whole, so only a message that was alone in it is to blame.
-        mine = alone or not isinstance(item, asyncio.Future)
-        if isinstance(error, _TOO_LARGE) and mine:
-            return RefusedRecordError(f"it is too large for Kafka: {_words(error)}")
-        return self._named(error)
-
-    async def _drop(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await _abandon(producer)
-
-    def _named(self, error: BaseException) -> BrokerError:
-        named = BrokerError(f"Kafka {self._connection.bootstrap_servers}: {_words(error)}")
-        named.__cause__ = error
-        return named
-
-
-async def _give(producer: AIOKafkaProducer, message: Message) -> asyncio.Future[Any] | Exception:
-    """Give one message to the producer; a message it does not even take is no one else's fault."""
-    headers = list(message.headers)
-    try:
-        future = await producer.send(message.topic, message.value, key=message.key, headers=headers)
-    except _TOO_LARGE as error:
-        return cast(Exception, error)
-    return cast("asyncio.Future[Any]", future)
-
-
-async def _abandon(producer: AIOKafkaProducer) -> None:
-    """Close a producer without waiting for what was not acknowledged.
-
-    ``AIOKafkaProducer.stop`` waits until everything is, which an idempotent producer tries for
-    ever; it has no other end, so what it waits for is cancelled first.
-    """
-    with suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await producer.client.close()
-            await producer._sender.close()
-    waiting = producer._message_accumulator
-    for batches in waiting._batches.values():
-        waiting._pending_batches.update(batches)
-    for batch in list(waiting._pending_batches):
-        batch.future.cancel()
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await producer.stop()
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(error) or type(error).__name__
+        await self._producer.close()

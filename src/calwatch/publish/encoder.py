@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from fastavro import parse_schema, schemaless_writer
 
 from calwatch.errors import RecordError
+from calwatch.kafka.producer import Message
 from calwatch.kafka.wire import frame
 from calwatch.ledger.outbox import Stored
 from calwatch.publish.records import DEFAULT_TAG, make_record
 from calwatch.publish.schemas import SchemaSet
 
+__all__ = ["EVENT_ID", "Encoder", "Message"]
+
 EVENT_ID = "event_id"
 """Header by which a consumer knows a record that it has seen before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What one record is on the wire. The same record always gives the same message."""
-
-    topic: str
-    key: bytes
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...]
-
-
 class Encoder:
-    """Makes messages.
+    """Makes messages. The same record always gives the same message.
 
     Parameters
     ----------

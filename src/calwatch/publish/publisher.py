@@ -20,7 +20,8 @@ import structlog
 
 from calwatch.errors import LedgerError, RecordError, StopError, WaitError
 from calwatch.kafka.registry import RegistryError
-from calwatch.ledger.outbox import Outbox, Pending, Turn
+from calwatch.ledger.outbox import Outbox, Pending
+from calwatch.ledger.turn import Turn
 from calwatch.publish import counters
 from calwatch.publish.channel import BrokerError, Channel
 from calwatch.publish.encoder import Message

@@ -10,8 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from calwatch.errors import RecordError
-from calwatch.ledger.outbox import Completeness, JudgedDetector, JudgedExposure, Taken, Told
+from calwatch.ledger.outbox import (
+    AlarmTold,
+    Completeness,
+    JudgedDetector,
+    JudgedExposure,
+    Taken,
+    Told,
+)
 from calwatch.publish.schemas import (
+    ALARM,
     CHAIN_TYPES,
     COMPLETENESS,
     EXPOSURE,
@@ -38,7 +46,7 @@ class Record:
     """One record, ready to be encoded."""
 
     name: str
-    """Which schema and topic: ``bias``, ``dark``, ``flat``, ``exposure``, ``completeness``."""
+    """Which schema and topic: one of `calwatch.publish.schemas.NAMES`."""
     key: str
     """Records of one key stay in order: instrument, a slash and the detector number."""
     event_id: str
@@ -72,6 +80,8 @@ def make_record(told: Told, amps: Collection[str], dataset_tag: str = DEFAULT_TA
                 return _exposure(told, dataset_tag)
             case Completeness():
                 return _completeness(told, dataset_tag)
+            case AlarmTold():
+                return _alarm(told, dataset_tag)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RecordError(
             f"it is not what it should be: {type(error).__name__}: {error}"
@@ -172,6 +182,41 @@ def _completeness(told: Completeness, dataset_tag: str) -> Record:
     }
     identity = event_id(COMPLETENESS, told.instrument, told.exposure_id, fields)
     return Record(COMPLETENESS, told.instrument, identity, fields)
+
+
+def _alarm(told: AlarmTold, dataset_tag: str) -> Record:
+    happened, alarm = told.transition, told.transition.alarm
+    key = alarm.key
+    fields = {
+        "timestamp": happened.at.timestamp(),
+        "instrument": key.instrument,
+        "dataset_tag": dataset_tag,
+        "detector": key.part,
+        "pipeline": key.family,
+        "name": alarm.name,
+        "alarm_id": float(told.alarm_id),
+        "what": happened.what.value,
+        "kind": alarm.kind.value,
+        "family": key.family,
+        "aspect": key.aspect,
+        "part": key.part,
+        "level": alarm.level,
+        "severity": float(alarm.severity),
+        "severity_before": float(happened.before),
+        "max_severity": float(alarm.max_severity),
+        "reason": _short(alarm.reason),
+        "members": _short(", ".join(alarm.members)),
+        "n_members": float(len(alarm.members)),
+        "acknowledged": float(alarm.acknowledged),
+        "acknowledged_by": alarm.acknowledged_by,
+        "muted_by": alarm.muted_by,
+        "who": happened.who,
+        "why": _short(happened.why),
+        "exposure_id": _double(alarm.exposure_id),
+        "quiet": float(happened.quiet),
+    }
+    identity = event_id(ALARM, key.instrument, told.transition_id, fields)
+    return Record(ALARM, key.instrument, identity, fields)
 
 
 def _exposure_facts(

@@ -26,7 +26,8 @@ Schema = dict[str, Any]
 DEFAULT_PREFIX = "lsst.cp.calwatch"
 EXPOSURE = "exposure"
 COMPLETENESS = "completeness"
-NAMES = (*CALIB_TYPES, EXPOSURE, COMPLETENESS)
+ALARM = "alarm"
+NAMES = (*CALIB_TYPES, EXPOSURE, COMPLETENESS, ALARM)
 """Records, in this order; the topic of each is the prefix, a dot and the name."""
 RUBIN_AMPS = tuple(f"C{number:02d}" for number in (*range(8), *range(10, 18)))
 """Amplifiers that every schema has, whatever cameras are watched."""
@@ -109,6 +110,7 @@ def build_schemas(cameras: Iterable[Camera] = (), prefix: str = DEFAULT_PREFIX) 
     }
     schemas[EXPOSURE] = _record(prefix, EXPOSURE, _exposure_fields())
     schemas[COMPLETENESS] = _record(prefix, COMPLETENESS, _completeness_fields())
+    schemas[ALARM] = _record(prefix, ALARM, _alarm_fields())
     return SchemaSet(prefix, frozenset(amps), MappingProxyType(schemas))
 
 
@@ -153,6 +155,7 @@ def _record(prefix: str, name: str, fields: list[Schema]) -> Schema:
     description = {
         EXPOSURE: "The merged verdict of one exposure.",
         COMPLETENESS: "Detectors of an exposure that were not ingested in time.",
+        ALARM: "One thing that happened to an alarm, with the alarm as it was afterwards.",
     }.get(name, f"One detector of one {name} exposure against its certified calibrations.")
     return {
         "type": "record",
@@ -280,4 +283,36 @@ def _completeness_fields() -> list[Schema]:
         _number("n_missing", "count", "Detectors that had not come when they were due"),
         _string("missing", "Their numbers"),
         _string("reason", "What is wrong, in plain words; empty if all have come"),
+    ]
+
+
+def _alarm_fields() -> list[Schema]:
+    # `detector` and `pipeline` are tags in Sasquatch: they keep the points of two alarms apart.
+    return [
+        _time("When it happened, UTC, seconds since 1970"),
+        _string("instrument", "Butler instrument"),
+        _string("dataset_tag", "What set of results this belongs to"),
+        _string("detector", "Part of the camera, such as R22_S11/C05, R22_Reb1, R22 or LSSTCam"),
+        _string("pipeline", "Family of tests that the problem belongs to, such as readout"),
+        _string("name", "Name of the alarm"),
+        _number("alarm_id", "unitless", "Number of this episode of the problem"),
+        _string("what", "What happened, such as raised, worse, acknowledged or cleared"),
+        _string("kind", "failure, unknown, dead-man or chain"),
+        _string("family", "Family of tests that the problem belongs to"),
+        _string("aspect", "above, below or a calibration type; empty if there is none"),
+        _string("part", "Part of the camera"),
+        _string("level", "amplifier, CCD, REB, raft or focal plane"),
+        _number("severity", "unitless", "1 none, 2 warning, 3 serious, 4 critical"),
+        _number("severity_before", "unitless", "Severity before it happened"),
+        _number("max_severity", "unitless", "Gravest severity of the episode so far"),
+        _string("reason", "What is wrong, in one line"),
+        _string("members", "The parts that are bad now"),
+        _number("n_members", "count", "Number of parts that are bad now"),
+        _number("acknowledged", "unitless", "1 if somebody has acknowledged it, else 0"),
+        _string("acknowledged_by", "Who has"),
+        _string("muted_by", "Who holds back its notices; empty if nobody does"),
+        _string("who", "Who did what happened; calwatch if no person did"),
+        _string("why", "Why, in that person's words"),
+        _number("exposure_id", "unitless", "The newest exposure behind its state"),
+        _number("quiet", "unitless", "1 if nobody was to be told, else 0"),
     ]

@@ -17,8 +17,8 @@ from calwatch.arrivals.codec import JobCodec
 from calwatch.arrivals.job import Job
 from calwatch.arrivals.reconcile import UNMEASURED
 from calwatch.errors import LedgerError, WaitError
+from calwatch.kafka.topics import ensure_topics
 from calwatch.ledger.store import Ledger
-from calwatch.publish.topics import ensure_topics
 from calwatch.service.doing import names
 from calwatch.service.patience import Desk
 from calwatch.service.pool import Outcome, PoolError

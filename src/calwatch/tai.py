@@ -39,6 +39,16 @@ def utc_from_tai(seconds: float, now: datetime) -> datetime:
     return datetime.fromtimestamp(seconds - offset, UTC)
 
 
+def tai_from_utc(when: datetime) -> float:
+    """Return an aware time as a SAL time stamp: seconds of TAI since 1970-01-01 TAI."""
+    return when.timestamp() + tai_ahead(when)
+
+
+def tai_ahead(when: datetime) -> int:
+    """Return TAI − UTC in seconds at an aware time."""
+    return _ahead_on_day(math.floor(when.timestamp() / _DAY))
+
+
 def _offset(tai: float) -> int:
     """Return TAI − UTC in seconds at a time, by astropy's table of leap seconds."""
     from astropy.time import Time
@@ -56,3 +66,14 @@ def _offset_of_day(day: int) -> int | None:
     """Return TAI − UTC on a day of TAI, None if a leap second falls into it."""
     first, last = _offset(day * _DAY), _offset((day + 1) * _DAY)
     return first if first == last else None
+
+
+@lru_cache(maxsize=32)
+def _ahead_on_day(day: int) -> int:
+    """Return TAI − UTC on a day of UTC, which a leap second may only end."""
+    from astropy.time import Time
+
+    utc = Time(40587.0 + day, format="mjd", scale="utc")
+    tai = utc.tai
+    ahead: float = (tai.jd1 - utc.jd1) + (tai.jd2 - utc.jd2)
+    return round(ahead * _DAY)

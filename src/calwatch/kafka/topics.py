@@ -1,8 +1,8 @@
-"""The topics we publish to: made if the broker lets us."""
+"""The topics we write to: made if the broker lets us."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -21,6 +21,7 @@ async def ensure_topics(
     topics: Sequence[str],
     *,
     partitions: int = _PARTITIONS,
+    config: Mapping[str, str] | None = None,
     timeout: float = 20.0,
 ) -> list[str]:
     """Make the topics that are missing and return their names.
@@ -33,6 +34,8 @@ async def ensure_topics(
         All that are needed.
     partitions
         Of each topic that is made.
+    config
+        Of each topic that is made, such as ``cleanup.policy``; the broker's own if None.
     timeout
         Seconds that one answer of a broker may take.
 
@@ -51,7 +54,9 @@ async def ensure_topics(
         if missing:
             brokers = (await admin.describe_cluster())["brokers"]
             copies = min(_REPLICAS, len(brokers))
-            await _make(admin, [NewTopic(name, partitions, copies) for name in missing])
+            own = dict(config or {})
+            new = [NewTopic(name, partitions, copies, topic_configs=own) for name in missing]
+            await _make(admin, new)
     finally:
         await admin.close()
     return missing

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from astropy.time import Time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calwatch.arrivals.tai import utc_from_tai
+from calwatch.tai import tai_ahead, tai_from_utc, utc_from_tai
 
 NOW = datetime(2026, 11, 22, 15, tzinfo=UTC)
 
@@ -51,3 +51,16 @@ def test_around_a_leap_second() -> None:
 def test_absurd_times_are_refused(seconds: float) -> None:
     with pytest.raises(ValueError, match=r"is no time|before 2015 or after today"):
         utc_from_tai(seconds, NOW)
+
+
+@given(st.datetimes(datetime(2015, 1, 1), datetime(2026, 11, 22), timezones=st.just(UTC)))
+def test_there_and_back(utc: datetime) -> None:
+    assert abs(utc_from_tai(tai_from_utc(utc), NOW) - utc) < timedelta(microseconds=2)
+
+
+def test_a_leap_second_ends_its_day() -> None:
+    """The last second of 2016 was counted twice in UTC, and TAI − UTC grew after it."""
+    midnight = datetime(2017, 1, 1, tzinfo=UTC)
+    assert [tai_ahead(midnight - timedelta(seconds=s)) for s in (86400, 1, 0)] == [36, 36, 37]
+    other_zone = midnight.astimezone(timezone(timedelta(hours=-3)))
+    assert tai_from_utc(other_zone) == midnight.timestamp() + 37

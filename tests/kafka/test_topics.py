@@ -15,7 +15,7 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from calwatch.errors import StopError
-from calwatch.publish.topics import _make
+from calwatch.kafka.topics import _make
 
 AUTHORIZATION, EXISTS = 29, 36
 
