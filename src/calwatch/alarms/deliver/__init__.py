@@ -1,0 +1,1 @@
+"""Telling people and machines of alarms: one file a channel."""
