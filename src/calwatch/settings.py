@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -17,7 +17,10 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from calwatch.alarms.deliver.settings import Channels, ConsoleSettings
 from calwatch.errors import StopError
+
+CalibType = Literal["bias", "dark", "flat"]
 
 _PREFIX = "CALWATCH_"
 _NESTING = "__"
@@ -88,6 +91,70 @@ class KafkaSettings(_Part):
     """Jobs an intake leaves there at once."""
 
 
+class EscalationSettings(_Part):
+    """Whom to call when nobody acknowledges an alarm."""
+
+    alarms: str = Field(min_length=1)
+    """Glob on the alarm's name, such as ``LSSTCam.*``, whatever the case."""
+    responder: str = Field(min_length=1)
+    """Who is called; channels say how (``escalations_only``)."""
+    delay_seconds: float = Field(gt=0)
+    severity: Literal["WARNING", "SERIOUS", "CRITICAL"] = "CRITICAL"
+    """From this severity on."""
+
+
+class ExpectedSettings(_Part):
+    """Exposures that every day of observation should have."""
+
+    instrument: str = Field(min_length=1)
+    calib_type: CalibType
+    number: int = Field(ge=1)
+    by: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    """UTC, such as ``21:30``; a day of observation begins at 12:00."""
+
+
+class AlarmSettings(_Part):
+    """When failures become alarms, and who is told."""
+
+    enabled: bool = True
+    rules: str = Field(default="default", min_length=1)
+    """``default``, or the path of a file of alarm rules."""
+    auto_acknowledge_seconds: float = Field(default=0.0, ge=0)
+    """A recovered alarm counts as acknowledged after so long; 0: never."""
+    auto_unacknowledge_seconds: float = Field(default=0.0, ge=0)
+    """An acknowledged alarm that is still active is brought back after so long; 0: never."""
+    late_hours: float = Field(default=24.0, gt=0)
+    """Nobody is told of exposures that ended longer ago, until a fresh one confirms them."""
+    escalations: tuple[EscalationSettings, ...] = ()
+    cadence_hours: dict[CalibType, Annotated[float, Field(gt=0)]] = {
+        "bias": 36.0,
+        "dark": 36.0,
+        "flat": 36.0,
+    }
+    """Once a type has been judged, another exposure of it is expected within so long."""
+    judged_seconds: float = Field(default=1800.0, gt=0)
+    """An exposure that was ingested should be judged so long after it was due."""
+    expected: tuple[ExpectedSettings, ...] = ()
+    channels: Channels = (ConsoleSettings(type="console"),)
+    """Who is told, and how."""
+    page: str = ""
+    """Address of the page, for links in messages."""
+    playbook: str = "docs/playbook.md"
+    """Address of the playbook, for links in messages."""
+
+
+class WebSettings(_Part):
+    """The page and the HTTP interface."""
+
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """None: no page."""
+    host: str = "127.0.0.1"
+    """Where it listens; ``0.0.0.0`` inside a container."""
+    token: SecretStr | None = None
+    """Whoever has it may acknowledge and mute; without one nobody may, over HTTP. It belongs in the
+    environment: ``CALWATCH_WEB__TOKEN``."""
+
+
 class LogSettings(_Part):
     """How the log looks."""
 
@@ -103,7 +170,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_nested_delimiter=_NESTING, extra="forbid", frozen=True
+        env_prefix=_PREFIX,
+        env_nested_delimiter=_NESTING,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     repo: str = Field(min_length=1)
@@ -134,6 +205,8 @@ class Settings(BaseSettings):
     retry: RetrySettings = RetrySettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     kafka: KafkaSettings = KafkaSettings()
+    alarms: AlarmSettings = AlarmSettings()
+    web: WebSettings = WebSettings()
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
     """Port for Prometheus; none if not set."""
     log: LogSettings = LogSettings()

@@ -11,11 +11,14 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "service")]
 
-import influx_server as influx  # noqa: E402  (these are found only now)
+import alertmanager_server as alertmanager  # noqa: E402  (these are found only now)
+import influx_server as influx  # noqa: E402
 import kafka_server as kafka  # noqa: E402
 import postgresql  # noqa: E402
 import registry_server as registry  # noqa: E402
 import secure_kafka_server as secure_kafka  # noqa: E402
+import smtp_sink  # noqa: E402
+import webhook_sink  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -90,3 +93,26 @@ def influxdb(influx_session: influx.InfluxServer) -> influx.InfluxServer:
     """A running InfluxDB, also after a test that stopped it; give each test its own database."""
     influx_session.start()
     return influx_session
+
+
+@pytest.fixture
+def webhook() -> Iterator[webhook_sink.WebhookSink]:
+    """A web server that keeps what is posted to it."""
+    with webhook_sink.sink() as found:
+        yield found
+
+
+@pytest.fixture
+def smtp() -> Iterator[smtp_sink.SmtpSink]:
+    """A mail server that keeps every letter."""
+    with smtp_sink.sink() as found:
+        yield found
+
+
+@pytest.fixture
+def alertmanager_server(
+    webhook: webhook_sink.WebhookSink,
+) -> Iterator[alertmanager.AlertmanagerServer]:
+    """A running Alertmanager that tells `webhook`; each test has one of its own."""
+    with alertmanager.server(webhook.url) as found:
+        yield found

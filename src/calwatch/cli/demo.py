@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 INSTRUMENT = "LATISS"
 FAULTS = (
-    "read_noise:amp=C03,factor=1.3,night=1,type=bias,number=2",
+    "read_noise:amp=C03,factor=1.3,night=2,type=bias",
     "light_leak:rate=1.0,night=1,number=2",
     "gain_step:amp=C12,factor=1.08,night=2,type=flat",
     "bias_shift:amp=C05,r0=700,r1=900,adu=12,night=2,number=3",
@@ -26,6 +27,7 @@ FAULTS = (
 )
 """One of each kind of finding: an amplifier, a whole detector, a step, a shift, a bad file."""
 
+LONG_PAST_HOURS = 1e6
 NIGHTS = 2
 LIVE_SECONDS = 20.0
 """Between the daily sets that ``demo`` without ``--once`` keeps adding."""
@@ -101,7 +103,7 @@ def _simulate(console: Console, root: Path, seed: int, processes: int) -> None:
 
 
 def _settings(directory: Path, processes: int) -> Settings:
-    from calwatch.settings import LogSettings, Settings
+    from calwatch.settings import AlarmSettings, LogSettings, Settings
     from calwatch.simulate.plan import DAILY_PROGRAM
 
     return Settings(
@@ -112,6 +114,8 @@ def _settings(directory: Path, processes: int) -> Settings:
         look_back_days=None,
         interval_seconds=5.0,
         workers=processes,
+        # The nights are long past: alarms are told of all the same, and silence since is none.
+        alarms=AlarmSettings(late_hours=LONG_PAST_HOURS, cadence_hours={}),
         log=LogSettings(format="console", level="warning"),
     )
 
@@ -120,29 +124,38 @@ def _watch(console: Console, settings: Settings, root: Path, once: bool) -> RunS
     """Run the daemon with a line for each exposure, and new exposures if it is to go on."""
     from calwatch.butler.repository import Repository
     from calwatch.ledger.store import Ledger
+    from calwatch.service.alarm_wiring import set_up_alarms
     from calwatch.service.daemon import Daemon
     from calwatch.service.judge import JudgeSettings, judge_factory
+    from calwatch.service.lifecycle import SystemClock
     from calwatch.service.logs import set_up_logs
 
     set_up_logs(settings.log)
-    judging = judge_factory(
-        JudgeSettings(
-            limits=settings.limits,
-            cache_bytes=settings.calibration_cache_bytes,
-            wait_for_files=True,
-        )
+    judge_settings = JudgeSettings(
+        limits=settings.limits,
+        cache_bytes=settings.calibration_cache_bytes,
+        wait_for_files=True,
     )
     ended = threading.Event()
     taker = threading.Thread(target=_keep_taking, args=(root, ended), daemon=True)
-    ledger = Ledger.open(settings.ledger)
+    ledger = Ledger.open(settings.ledger, alarming=True)
+    cameras = {INSTRUMENT: judge_settings.camera_of(INSTRUMENT)}
+    parts = (ledger, settings.alarms, cameras, settings.limits, None, SystemClock())
+    alarming = set_up_alarms(*parts, write=lambda line: _tell_alarm(console, line))
+
+    def hear(event: Event) -> None:
+        _tell(console, event)
+        alarming.hear(event)
+
     try:
         with Repository.open(settings.repo, max_age=0.0 if once else 5.0) as repository:
             daemon = Daemon(
                 settings,
                 repository,
                 ledger,
-                judging,
-                on_event=lambda event: _tell(console, event),
+                judge_factory(judge_settings),
+                companions=[alarming.run],
+                on_event=hear,
             )
             if not once:
                 console.print("new exposures keep arriving; Ctrl-C ends the demo")
@@ -187,13 +200,19 @@ def _tell(console: Console, event: Event) -> None:
             pass
 
 
+def _tell_alarm(console: Console, line: str) -> None:
+    console.print(f"  [bold]alarm[/bold] {escape(line)}", highlight=False, soft_wrap=True)
+
+
 def _show(console: Console, settings: Settings) -> None:
-    """Print every exposure of the ledger, and what each night came to."""
+    """Print every exposure of the ledger, what each night came to, and the open alarms."""
     from calwatch.cli.verdicts import print_verdicts
+    from calwatch.ledger.alarms import AlarmStore
     from calwatch.ledger.store import Ledger
 
     ledger = Ledger.open(settings.ledger)
     try:
+        alarms = [one.alarm for one in AlarmStore(ledger).open_alarms(INSTRUMENT)]
         results = [
             result
             for exposure in ledger.exposures(INSTRUMENT)
@@ -206,3 +225,6 @@ def _show(console: Console, settings: Settings) -> None:
     for run in runs:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in run.counts.items())
         console.print(f"  {run.day_obs} {run.calib_type:5s} {run.verdict.value:7s} ({counts})")
+    console.print(f"{len(alarms)} open alarms (calwatch alarms list):")
+    for alarm in alarms:
+        console.print(f"  {alarm.severity.name:8s} {escape(alarm.reason)}", highlight=False)

@@ -70,7 +70,8 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
     publishing = connection is not None and settings.kafka.publish
     if settings.metrics_port is not None:
         start_http_server(settings.metrics_port)
-    ledger = Ledger.open(settings.ledger, publishing=publishing)
+    alarming = settings.alarms.enabled and role != Role.WORKER
+    ledger = Ledger.open(settings.ledger, publishing=publishing, alarming=alarming)
     _say_started(settings, connection, ledger, role)
     try:
         if role == Role.WORKER and connection is not None:
@@ -96,10 +97,12 @@ def _watch(
 ) -> RunSummary:
     """Find what is missing, and do it or hand it out."""
     from calwatch.butler.repository import Repository
-    from calwatch.service.daemon import Daemon
+    from calwatch.service.alarm_wiring import set_up_alarms
+    from calwatch.service.daemon import Companion, Daemon
     from calwatch.service.judge import judge_factory
     from calwatch.service.lifecycle import SystemClock
     from calwatch.service.online import Role, go_online
+    from calwatch.service.progress import Event
     from calwatch.service.remote import RemoteWorkers
 
     # A wrong camera is told now, not exposure by exposure.
@@ -108,6 +111,19 @@ def _watch(
     clock = SystemClock()
     grace = ONCE_GRACE_SECONDS if once else 5.0
     online = go_online(settings, connection, ledger, cameras, clock, grace_seconds=grace)
+    companions: list[Companion] = []
+    if online.publisher is not None:
+        companions.append(online.publisher.run)
+    alarming = None
+    if settings.alarms.enabled:
+        parts = (ledger, settings.alarms, cameras, settings.limits, connection, clock)
+        alarming = set_up_alarms(*parts, grace_seconds=grace)
+        companions.append(alarming.run)
+
+    def hear(event: Event) -> None:
+        online.hear(event)
+        if alarming is not None:
+            alarming.hear(event)
 
     async def work() -> RunSummary:
         remote = None
@@ -122,11 +138,11 @@ def _watch(
             ledger,
             judge_factory(judge_settings),
             sources=online.sources,
-            companions=[] if online.publisher is None else [online.publisher.run],
+            companions=companions,
             watch=online.watch,
             performer=remote,
             jobs_ahead=None if remote is None else kafka.jobs_ahead,
-            on_event=online.hear,
+            on_event=hear,
             rejudge=rejudge,
         )
         try:

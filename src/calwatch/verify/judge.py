@@ -1,4 +1,4 @@
-"""From a corrected frame to the verdict on one detector."""
+"""From a corrected frame, or from its numbers, to the verdict on one detector."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from calwatch.camera.model import Detector
@@ -56,11 +57,7 @@ class Exposure:
 
 
 def judge_detector(exposure: Exposure, frame: Frame, limits: Limits) -> DetectorResult:
-    """Measure one corrected frame and judge it.
-
-    FAIL stands above UNKNOWN, and UNKNOWN above PASS. Without a certified PTC, or without the
-    calibration under test, no test can be judged and all are UNKNOWN. Without any other needed
-    calibration the tests are judged, and nothing becomes better than UNKNOWN.
+    """Measure one corrected frame and judge it, as `judge_numbers` does.
 
     Raises
     ------
@@ -69,11 +66,7 @@ def judge_detector(exposure: Exposure, frame: Frame, limits: Limits) -> Detector
     """
     measured = MEASURES[exposure.calib_type](frame)
     missing = _missing(exposure, frame)
-    fatal = {t: why for t, why in missing.items() if t in ("ptc", exposure.calib_type)}
-    warnings = [*exposure.warnings, *measured.warnings]
-    if exposure.end_utc is None:
-        warnings.append("the exposure has no end time: the latest limits were used")
-    warnings += [
+    not_applied = [
         f"{kind} not applied: {why}"
         for kind, why in frame.isr.not_applied.items()
         if CALIBRATION_OF_STEP.get(kind) not in missing
@@ -83,33 +76,92 @@ def judge_detector(exposure: Exposure, frame: Frame, limits: Limits) -> Detector
     measured.detector["SEQUENCER_MISMATCHES"] = (
         len(differences) if compared(exposure.sequencer, headers) else math.nan
     )
-    judge = _Judge(exposure, frame.detector, limits, missing_reason(fatal), warnings)
-    amps = {
-        name: judge.amp(name, numbers, _amp_fault(frame, i, numbers), missing)
+    known = replace(
+        exposure,
+        missing=missing,
+        provenance=_provenance(exposure, frame),
+        warnings=(*exposure.warnings, *measured.warnings, *not_applied),
+    )
+    faults = {
+        name: _amp_fault(frame, i, numbers)
         for i, (name, numbers) in enumerate(measured.amps.items())
     }
-    tests = judge.detector_tests(measured.detector, differences)
+    result = judge_numbers(
+        known,
+        frame.detector,
+        measured.amps,
+        measured.detector,
+        limits,
+        faults=faults,
+        differences=differences,
+    )
+    return replace(result, arrays=_arrays(frame))
+
+
+def judge_numbers(
+    exposure: Exposure,
+    detector: Detector,
+    amps: Mapping[str, Metrics],
+    detector_metrics: Metrics,
+    limits: Limits,
+    *,
+    faults: Mapping[str, str] = MappingProxyType({}),
+    differences: tuple[str, ...] = (),
+) -> DetectorResult:
+    """Judge the numbers of one detector, wherever they come from.
+
+    FAIL stands above UNKNOWN, and UNKNOWN above PASS. Without a certified PTC, or without the
+    calibration under test, no test can be judged and all are UNKNOWN. Without any other needed
+    calibration the tests are judged, and nothing becomes better than UNKNOWN.
+
+    Parameters
+    ----------
+    exposure
+        The exposure, with what is missing.
+    detector
+        Which overrides of the limits apply.
+    amps
+        Metrics of each amplifier by its name.
+    detector_metrics
+        Metrics of the detector as a whole.
+    limits
+        The limits.
+    faults
+        By name of the amplifier why it cannot be judged; empty or absent if it can.
+    differences
+        What differs between the sequencers, one sentence for each of SEQUENCER_MISMATCHES.
+    """
+    missing = {t: why for t, why in exposure.missing.items() if t not in exposure.optional}
+    fatal = {t: why for t, why in missing.items() if t in ("ptc", exposure.calib_type)}
+    warnings = [*exposure.warnings]
+    if exposure.end_utc is None:
+        warnings.append("the exposure has no end time: the latest limits were used")
+    judge = _Judge(exposure, detector, limits, missing_reason(fatal), warnings)
+    judged = {
+        name: judge.amp(name, numbers, faults.get(name, ""), missing)
+        for name, numbers in amps.items()
+    }
+    tests = judge.detector_tests(detector_metrics, differences)
     verdict = worst(
-        [a.verdict for a in amps.values()] + [t.verdict for t in tests.values() if t.counts]
+        [a.verdict for a in judged.values()] + [t.verdict for t in tests.values() if t.counts]
     )
     if missing and verdict is Verdict.PASS:
         verdict = Verdict.UNKNOWN
     return DetectorResult(
         instrument=exposure.instrument,
         exposure_id=exposure.exposure_id,
-        detector=frame.detector.number,
-        detector_name=frame.detector.name,
+        detector=detector.number,
+        detector_name=detector.name,
         calib_type=exposure.calib_type,
         verdict=verdict,
-        reason=detector_reason(verdict, amps, tests, missing),
-        amps=amps,
-        detector_metrics=finite(measured.detector),
+        reason=detector_reason(verdict, judged, tests, missing),
+        amps=judged,
+        detector_metrics=finite(detector_metrics),
         detector_tests=tests,
-        provenance=_provenance(exposure, frame, missing),
+        provenance={**exposure.provenance, "missing": missing},
         algorithm=ALGORITHM,
         limits=limits.label,
         warnings=tuple(dict.fromkeys(warnings)),
-        arrays=_arrays(frame),
     )
 
 
@@ -269,10 +321,9 @@ def _headers(frame: Frame) -> dict[str, Mapping[str, Any]]:
     return {t: calibration.metadata for t, calibration in held.items() if calibration is not None}
 
 
-def _provenance(exposure: Exposure, frame: Frame, missing: Mapping[str, str]) -> dict[str, Any]:
+def _provenance(exposure: Exposure, frame: Frame) -> dict[str, Any]:
     return {
         **exposure.provenance,
-        "missing": dict(missing),
         "steps_applied": list(frame.isr.applied),
         "steps_not_applied": dict(frame.isr.not_applied),
     }

@@ -66,7 +66,7 @@ class Limits:
         return f"{self.profile} {self.version}"
 
     def alarm_persistence(self, calib_type: str, test: str) -> AlarmPersistence:
-        """Return what a test asks for to raise and to clear an alarm; nothing for an unknown one."""
+        """Return what a test asks for to raise and clear an alarm; nothing if it is unknown."""
         for spec in self.tests:
             if spec.name == test and calib_type in spec.calib_types:
                 return spec.alarm
