@@ -126,7 +126,7 @@ def alarm(
         total=len(members) or 1,
         symptoms=tuple(symptoms),
         counts=counts,
-        exposure_id=2026112200012,
+        exposure_id=2026112200011,
     )
     made = replace(made, **changes)
     return made if made.reason else replace(made, reason=reason_line(made, RULES))
@@ -139,7 +139,9 @@ def raised(of: Alarm) -> Transition:
 def noise(**changes: object) -> Alarm:
     """Return one noisy amplifier."""
     values = [judged("bias", "NOISE", NOISE=value) for value in (6.51, 7.29, 7.31)]
-    return alarm("readout", "above", AMP, "amplifier", [symptom("bias", AMP, *values)], **changes)
+    seen = {"since": after(1), "exposure_id": 2026112200013}
+    shown = symptom("bias", AMP, *values)
+    return alarm("readout", "above", AMP, "amplifier", [shown], **seen, **changes)
 
 
 def raft() -> Alarm:
@@ -213,6 +215,7 @@ def _life() -> dict[str, Transition]:
 
     return {
         "raised": raised(bad),
+        "raised, late": replace(raised(replace(bad, announced=False)), quiet=True),
         "worse": told(What.WORSE, bad, Severity.WARNING),
         "eased": told(What.EASED, warned),
         "confirmed": told(What.CONFIRMED, bad),
@@ -254,7 +257,7 @@ def _life() -> dict[str, Transition]:
 def _problems() -> dict[str, Transition]:
     """Return one alarm of each family, and groups."""
     whole = raft()
-    files = "the file of R22_S11 is not in the Butler 240 s after readout"
+    files = "bias MC_O_20261122_000011: its file is not in the Butler"
     return {
         "raft": raised(whole),
         "raft, members": Transition(

@@ -48,6 +48,7 @@ samples = st.builds(
     value=numbers,
     limit=st.tuples(numbers, numbers),
     reason=words,
+    calibration=words,
     collection=words,
     uuid=words,
 )

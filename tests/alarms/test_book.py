@@ -141,6 +141,27 @@ def test_the_same_exposure_again_changes_nothing() -> None:
     assert (mine.alarms, len(mine.transitions)) == ({}, 4)
 
 
+def test_detectors_that_come_later_count_as_if_they_had_come_with_the_others() -> None:
+    mine = book()
+    others = [amp for amp in amps("LSSTCam") if not amp.startswith("R22")]
+    for number in (1, 2):
+        assert feed(mine, seen(number, judged=others)) == []  # R22 has not come yet
+    assert feed(mine, seen(1, [AMP])) == []
+    assert feed(mine, seen(2, [AMP])) == [(What.RAISED, AMP)]
+    # That it was good in an exposure is known, whatever else of that exposure comes later.
+    other = "R01_S00/C05"
+    assert feed(mine, seen(2, [other]), seen(3)) == []
+
+
+def test_a_camera_that_comes_in_pieces_is_one_alarm_once_most_has_come() -> None:
+    mine, whole = book(), amps("LSSTCam")
+    first = whole[:1000]
+    assert feed(mine, seen(1, first, judged=first)) != [(What.RAISED, "LSSTCam")]
+    feed(mine, seen(1, whole))
+    (alarm,) = [a for a in mine.alarms.values() if a.active]
+    assert (alarm.key.part, alarm.severity) == ("LSSTCam", Severity.CRITICAL)
+
+
 def test_a_late_bad_exposure_before_good_ones_raises_nothing() -> None:
     mine = book()
     feed(mine, seen(3), seen(4), seen(5))

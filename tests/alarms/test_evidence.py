@@ -73,6 +73,16 @@ def test_a_failed_test_is_bad_with_all_that_is_to_be_said_of_it() -> None:
     assert ("R22_S11/C05", "NOISE") not in found.good
 
 
+def test_the_calibration_is_that_of_the_problem_where_there_is_one() -> None:
+    chain = {"bias": {"uuid": "u1", "collection": "b"}, "ptc": {"uuid": "u9", "collection": "p"}}
+    provenance = {"chain": chain, "missing": {}}
+    tests = (judged("NOISE", 7.3, "SERIOUS"), judged("MEAN", 9.0, "SERIOUS"))
+    found = seen(result(amps={"C05": amp(*tests)}, provenance=provenance))
+    used = {test: f[0].sample for (_part, test), f in found.bad.items()}
+    assert (used["NOISE"].calibration, used["NOISE"].uuid) == ("ptc", "u9")
+    assert (used["MEAN"].calibration, used["MEAN"].collection) == ("bias", "b")
+
+
 def test_a_warning_is_bad_too_and_what_does_not_count_is_nothing() -> None:
     tests = (judged("NOISE", 6.0, "WARNING"), judged("CR_NOISE", 9.9, "SERIOUS", counts=False))
     found = seen(result(amps={"C05": amp(*tests)}))

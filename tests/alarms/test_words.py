@@ -199,7 +199,7 @@ def test_a_long_subject_keeps_its_beginning_and_its_end() -> None:
     subject = message(raised(alarm), RULES).subject
     assert len(subject) == LONGEST_SUBJECT
     assert subject.startswith("SERIOUS: LSSTCam R22_S11/C05: very")
-    assert subject.endswith("..., since 2026-11-22 18:04 UTC")
+    assert subject.endswith("..., since 2026-11-22 18:05 UTC")
 
 
 def test_what_people_write_is_one_line_in_ours() -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from evening import CAMERAS, Clock, judged
+from evening import CAMERAS, LIMITS, Clock, judged
 from fakes import NOON, make_exposure, make_job, make_result, merge
 
 from calwatch.alarms.lateness import Demands
@@ -16,10 +16,10 @@ from calwatch.alarms.machine import AlarmActionError
 from calwatch.alarms.model import Severity, What
 from calwatch.arrivals.model import Expectation
 from calwatch.errors import LedgerError, StopError
+from calwatch.ledger.alarms import AlarmStore
 from calwatch.ledger.inbox import LedgerInbox
 from calwatch.ledger.store import Ledger
-from calwatch.service.alarm_books import AlarmBooks
-from calwatch.service.alarm_wiring import open_books
+from calwatch.service.alarm_books import AlarmBooks, make_books
 from calwatch.service.alarming import Alarmist
 from calwatch.settings import AlarmSettings
 
@@ -40,7 +40,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def books(ledger: Ledger, clock: Clock) -> AlarmBooks:
-    return open_books(ledger, AlarmSettings(), CAMERAS, "dmtn101", clock)
+    return make_books(AlarmStore(ledger), AlarmSettings(), CAMERAS, LIMITS, clock)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_fault_is_raised_and_remembered_in_the_ledger(ledger, clock, books, al
 def test_a_restart_raises_nothing_again_and_forgets_nothing(ledger, clock, books, alarmist) -> None:
     judged(ledger, clock, 1, "C05")
     alarmist.round()
-    anew = open_books(ledger, AlarmSettings(), CAMERAS, "dmtn101", clock)
+    anew = make_books(AlarmStore(ledger), AlarmSettings(), CAMERAS, LIMITS, clock)
     again = Alarmist(anew, {}, CAMERAS, clock, lambda: None)
     judged(ledger, clock, 2, "C05")
     assert again.round() == 1

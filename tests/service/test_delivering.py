@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from evening import CAMERAS, Clock, judged
+from evening import CAMERAS, LIMITS, Clock, judged
 
 from calwatch.alarms.deliver.routing import Route
 from calwatch.alarms.deliver.settings import ConsoleSettings
@@ -21,11 +21,11 @@ from calwatch.alarms.machine import AlarmActionError
 from calwatch.alarms.rules import load_rules
 from calwatch.alarms.words import message
 from calwatch.errors import LedgerError, RecordError, WaitError
+from calwatch.ledger.alarms import AlarmStore
 from calwatch.ledger.deliveries import Deliveries
 from calwatch.ledger.store import Ledger
 from calwatch.service import delivering
-from calwatch.service.alarm_books import AlarmBooks
-from calwatch.service.alarm_wiring import open_books
+from calwatch.service.alarm_books import AlarmBooks, make_books
 from calwatch.service.alarming import Alarmist
 from calwatch.service.delivering import Deliverer, Outlet
 from calwatch.settings import AlarmSettings
@@ -94,7 +94,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def books(ledger: Ledger, clock: Clock) -> AlarmBooks:
-    return open_books(ledger, SETTINGS, CAMERAS, "dmtn101", clock)
+    return make_books(AlarmStore(ledger), SETTINGS, CAMERAS, LIMITS, clock)
 
 
 @pytest.fixture

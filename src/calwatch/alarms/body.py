@@ -10,11 +10,11 @@ from calwatch.alarms.model import AUTO, Alarm, Kind, Sample, Severity, Symptom, 
 from calwatch.alarms.naming import compress, how_many, noun, where
 from calwatch.alarms.phrases import (
     allowed,
+    as_sentence,
     by,
     deciding,
     number,
     one_line,
-    sentence,
     stamp,
 )
 from calwatch.alarms.problem import is_condition, is_group, leading, title
@@ -126,7 +126,7 @@ def _happened(transition: Transition) -> list[str]:
             line = f"muted at {at} {_muting(alarm)}"
         case _:
             line = f"{WORDS[transition.what]} since {at}, {actor}"
-    return [sentence(line)]
+    return [as_sentence(line)]
 
 
 def _moved(transition: Transition) -> Iterable[str]:
@@ -136,10 +136,10 @@ def _moved(transition: Transition) -> Iterable[str]:
 
 
 def _wrong(alarm: Alarm, rules: Rules) -> list[str]:
-    """Say what is or was wrong, where, since when, and what it was compared with."""
+    """Say what is or was wrong, where, since when, and with which certified calibration."""
     lines = [
         f"{'What' if alarm.active else 'What it was'}: "
-        f"{sentence(alarm.reason or title(alarm, rules))}",
+        f"{as_sentence(alarm.reason or title(alarm, rules))}",
         f"Where: {_where(alarm)}.",
     ]
     if is_group(alarm):
@@ -152,9 +152,9 @@ def _wrong(alarm: Alarm, rules: Rules) -> list[str]:
     worst = leading(alarm)
     sample = deciding(worst) if worst else None
     if worst and sample and sample.collection:
-        lines.append(
-            f"Compared with: certified {worst.calib_type} of {one_line(sample.collection)}."
-        )
+        collection = one_line(sample.collection)
+        calibration = one_line(sample.calibration or worst.calib_type)
+        lines.append(f"Certified {calibration}: that of {collection}.")
     return lines
 
 
@@ -223,16 +223,16 @@ def _state(transition: Transition) -> list[str]:
     alarm, what = transition.alarm, transition.what
     if not alarm.open:
         return []
-    lines = []
+    lines = [] if alarm.announced else ["Only late exposures tell of it: no notice was given."]
     if alarm.acknowledged and what is not What.ACKNOWLEDGED:
         who = by(alarm.acknowledged_by, alarm.acknowledged_why)
         at = f" at {stamp(alarm.acknowledged_at)}" if alarm.acknowledged_at else ""
-        lines.append(sentence(f"acknowledged{at} {who}"))
+        lines.append(as_sentence(f"acknowledged{at} {who}"))
     if alarm.muted_severity > Severity.NONE and what is not What.MUTED:
-        lines.append(sentence(f"muted {_muting(alarm)}"))
+        lines.append(as_sentence(f"muted {_muting(alarm)}"))
     if alarm.escalated_at and what is not What.ESCALATED:
         to = one_line(alarm.escalate_to)
-        lines.append(sentence(f"escalated to {to} at {stamp(alarm.escalated_at)}"))
+        lines.append(as_sentence(f"escalated to {to} at {stamp(alarm.escalated_at)}"))
     return [*lines, *_timers(alarm)]
 
 

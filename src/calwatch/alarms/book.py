@@ -11,19 +11,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from calwatch.alarms import chains, machine
-from calwatch.alarms.evidence import NO_REFERENCE, Finding, Sighting
+from calwatch.alarms.evidence import NO_REFERENCE, UNREADABLE, Finding, Sighting
 from calwatch.alarms.grouping import cover
 from calwatch.alarms.machine import AlarmActionError, Delays, Step, View
 from calwatch.alarms.model import Alarm, Key, Kind, Sample, Severity, Transition
 from calwatch.alarms.parts import Parts
 from calwatch.alarms.rules import Rules
-from calwatch.alarms.state import RECENT, BookState, Mute, Track
+from calwatch.alarms.state import RECENT, BookState, Mute, Seen, Track
 from calwatch.alarms.view import make_view
 from calwatch.alarms.window import Persistences, Window
 from calwatch.alarms.words import reason_line
 from calwatch.verify.limits import Limits
 
 _TICK = timedelta(microseconds=1)
+_ALL = -1
+"""Every bit there is."""
 
 Problem = tuple[str, str]
 """(family, aspect)."""
@@ -94,10 +96,12 @@ class Book:
         self.tick(now)
         late = self.state.clock - seen.end > self.frame.late if quiet is None else quiet
         chains.compare(seen, self.state.chains, self.frame.rules)
-        again, newer = self._remember(seen)
-        problems = self._take_bad(seen, newer, again=again) | self._take_good(seen)
+        known, newer = self._remember(seen)
+        judged = self._judged(seen) if seen.bad or self.state.tracks else {}
+        problems = self._take_bad(seen, judged, known, newer)
+        problems |= self._take_good(seen, known)
         for problem in sorted(problems):
-            self._settle(problem, seen, late=late)
+            self._settle(problem, seen, judged.get(problem[0], set()), late=late)
         self.state.tracks = {k: t for k, t in self.state.tracks.items() if not t.window.idle}
 
     def conditions(
@@ -198,70 +202,82 @@ class Book:
         first = min(due, default=None)
         return first if first is not None and first[0] <= self.state.clock else None
 
-    def _remember(self, seen: Sighting) -> tuple[bool, list[tuple[datetime, int]]]:
-        """Note the exposure; tell whether it was seen before, and which of its kind are newer."""
-        recent = self.state.recent.setdefault(seen.calib_type, [])
-        mine = (seen.end, seen.exposure_id)
-        others = [entry for entry in recent if entry[1] != seen.exposure_id]
-        self.state.recent[seen.calib_type] = sorted([*others, mine])[-RECENT:]
-        return len(others) < len(recent), [entry for entry in others if entry > mine]
+    def _remember(self, seen: Sighting) -> tuple[int, list[Seen]]:
+        """Note the exposure and which of its detectors said something.
 
-    def _at_once(self, seen: Sighting) -> set[tuple[Problem, str]]:
+        Returns
+        -------
+        tuple
+            The detectors that had said something of it before, and the newer exposures of its kind.
+            One that is older than all that are remembered was seen whole, as far as we know.
+        """
+        recent = self.state.recent.setdefault(seen.calib_type, [])
+        before = next((one for one in recent if one.exposure_id == seen.exposure_id), None)
+        known = 0 if before is None else before.detectors
+        bits = {self.frame.parts.bit(part) for part, test in seen.good if test != UNREADABLE}
+        bits |= {self.frame.parts.bit(part) for part, test in seen.bad if test != UNREADABLE}
+        mine = Seen(seen.end, seen.exposure_id, known | sum(1 << bit for bit in bits))
+        others = [one for one in recent if one is not before]
+        self.state.recent[seen.calib_type] = sorted([*others, mine])[-RECENT:]
+        newer = [one for one in others if (one.end, one.exposure_id) > (mine.end, mine.exposure_id)]
+        return (_ALL if len(newer) >= RECENT else known), newer
+
+    def _was_known(self, known: int, part: str) -> bool:
+        return bool(known >> self.frame.parts.bit(part) & 1)
+
+    def _at_once(self, seen: Sighting, judged: Mapping[str, set[str]]) -> set[tuple[Problem, str]]:
         """Return the parts that are bad with so many others that one exposure is enough."""
         by_problem: dict[Problem, set[str]] = {}
-        judged: dict[Problem, set[str]] = {}
         for (part, _test), findings in seen.bad.items():
             for finding in findings:
                 by_problem.setdefault((finding.family, finding.aspect), set()).add(part)
-        for problem in by_problem:
-            judged[problem] = self._judged(problem[0], seen)
         return {
             (problem, member)
             for problem, bad in by_problem.items()
             for members in cover(
-                bad, judged[problem], self.frame.parts, self.frame.rules, at_once=True
+                bad, judged[problem[0]], self.frame.parts, self.frame.rules, at_once=True
             ).values()
             for member in members
         }
 
-    def _judged(self, family: str, seen: Sighting) -> set[str]:
-        """Return the parts of which this exposure said something in a family of tests."""
-        return {
-            part
-            for part, test in (*seen.good, *seen.bad)
-            if self._family(seen, part, test) == family
-        }
+    def _judged(self, seen: Sighting) -> dict[str, set[str]]:
+        """Return the parts of which this exposure said something, by family of tests."""
+        families: dict[str, str] = {}
+        judged: dict[str, set[str]] = {}
+        for part, test in (*seen.good, *seen.bad):
+            family = families.get(test)
+            if family is None:
+                family = families[test] = self._family(seen.calib_type, test)
+            judged.setdefault(family, set()).add(part)
+        return judged
 
-    def _family(self, seen: Sighting, part: str, test: str) -> str:
-        findings = seen.bad.get((part, test))
-        if findings:
-            return findings[0].family
+    def _family(self, calib_type: str, test: str) -> str:
         if test.startswith(NO_REFERENCE):
             return "no-reference"
         word = test.partition(":")[0].lower()
         if word in ("unreadable", "masked", "ingest", "chain"):
             return word
-        return self.frame.rules.family_of(seen.calib_type, test).name
+        return self.frame.rules.family_of(calib_type, test).name
 
     def _take_bad(
         self,
         seen: Sighting,
-        newer: list[tuple[datetime, int]],
-        *,
-        again: bool,
+        judged: Mapping[str, set[str]],
+        known: int,
+        newer: list[Seen],
     ) -> set[Problem]:
-        """Let bad words count. An exposure that was seen before opens nothing that is settled."""
+        """Let bad words count. What was known before opens nothing that is settled."""
         problems = set()
-        at_once = set() if again else self._at_once(seen)
+        at_once = self._at_once(seen, judged)
         for (part, test), findings in seen.bad.items():
             for finding in findings:
                 problem = (finding.family, finding.aspect)
                 key = (part, seen.calib_type, test, finding.aspect)
                 track = self.state.tracks.get(key)
-                if track is None and again:
+                if _settled(track, seen, self._was_known(known, part)):
                     continue
                 if track is None:
-                    window = Window(tuple(_unseen(newer)))
+                    window = Window(tuple(self._unseen(newer, part)))
                     track = Track(finding.family, finding.unit, finding.section, window)
                 rules = self._persistence(finding, seen.calib_type, test)
                 together = (problem, part) in at_once
@@ -270,11 +286,19 @@ class Book:
                 problems.add(problem)
         return problems
 
-    def _take_good(self, seen: Sighting) -> set[Problem]:
+    def _unseen(self, newer: Iterable[Seen], part: str) -> Iterable[Sample]:
+        """Yield good samples of later exposures: had they been bad there, there were a track."""
+        for one in newer:
+            if self._was_known(one.detectors, part):
+                yield Sample(one.end, one.exposure_id, Severity.NONE)
+
+    def _take_good(self, seen: Sighting, known: int) -> set[Problem]:
         problems = set()
         for key, track in self.state.tracks.items():
             part, calib_type, test, aspect = key
             if calib_type != seen.calib_type or (part, test) not in seen.good:
+                continue
+            if _settled(track, seen, self._was_known(known, part)):
                 continue
             sample = Sample(seen.end, seen.exposure_id, Severity.NONE, seen.good[part, test])
             finding = Finding(track.family, aspect, sample)
@@ -298,7 +322,9 @@ class Book:
         asked = self.frame.limits.alarm_persistence(calib_type, test)
         return Persistences(asked.serious or default.serious, asked.warning or default.warning)
 
-    def _settle(self, problem: Problem, seen: Sighting, *, late: bool) -> None:
+    def _settle(
+        self, problem: Problem, seen: Sighting, judged: Collection[str], *, late: bool
+    ) -> None:
         """Bring the alarms of one problem in line with the tracks."""
         family, aspect = problem
         tracks = {
@@ -307,7 +333,6 @@ class Book:
             if (track.family, key[3]) == problem and track.window.severity > Severity.NONE
         }
         bad = {key[0] for key in tracks}
-        judged = self._judged(family, seen)
         mine = {key: a for key, a in self.alarms.items() if (key.family, key.aspect) == problem}
         standing = {key.part for key, alarm in mine.items() if alarm.active}
         covered = cover(bad, judged, self.frame.parts, self.frame.rules, standing)
@@ -382,6 +407,6 @@ class Book:
             self._ended.append(alarm)
 
 
-def _unseen(newer: Iterable[tuple[datetime, int]]) -> Iterable[Sample]:
-    """Return good samples for exposures after a late one: had they been bad, there were a track."""
-    return (Sample(end, number, Severity.NONE) for end, number in newer)
+def _settled(track: Track | None, seen: Sighting, known: bool) -> bool:
+    """Tell whether what an exposure says of a part has had its effect, which is over."""
+    return known and (track is None or not track.window.has(seen.exposure_id))

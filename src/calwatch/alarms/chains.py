@@ -65,6 +65,7 @@ def _take(
         seen.exposure_id,
         rules.family("chain").severity,
         reason=reason,
+        calibration=name.partition(" ")[0],
         collection=link.collection,
         uuid=link.uuid,
     )

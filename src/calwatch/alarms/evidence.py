@@ -9,6 +9,7 @@ from typing import Any
 
 from calwatch.alarms.model import Sample, Severity
 from calwatch.alarms.parts import Parts, amp_part
+from calwatch.alarms.rebuild import BUTLER
 from calwatch.alarms.rules import Family, Rules
 from calwatch.verify.model import DetectorResult, TestResult, Verdict
 from calwatch.verify.reasons import is_fault
@@ -154,19 +155,17 @@ class _Reader:
         self.seen.chains[name] = {
             _link_name(calib_type, entry): _link(entry) for calib_type, entry in chain.items()
         }
-        own = chain.get(self.seen.calib_type) or {}
-        reference = {"collection": own.get("collection", ""), "uuid": own.get("uuid", "")}
         for amp, judged in result.amps.items():
             part = amp_part(name, amp)
             if is_fault(amp, judged.reason) and judged.verdict is Verdict.UNKNOWN:
                 self._unknown("masked", part, MASKED, judged.reason)
                 continue
             self.seen.good[part, MASKED] = None
-            self.tests(part, judged.tests, reference)
-        self.tests(name, result.detector_tests, reference)
+            self.tests(part, judged.tests, chain)
+        self.tests(name, result.detector_tests, chain)
 
     def tests(
-        self, part: str, tests: Mapping[str, TestResult], reference: Mapping[str, str]
+        self, part: str, tests: Mapping[str, TestResult], chain: Mapping[str, Mapping[str, Any]]
     ) -> None:
         for name, test in tests.items():
             if not test.counts or test.verdict is Verdict.UNKNOWN:
@@ -175,6 +174,7 @@ class _Reader:
                 self.seen.good[part, name] = test.value
                 continue
             family = self.rules.family_of(self.seen.calib_type, name)
+            reference = _reference(family, self.seen.calib_type, chain)
             sample = self._sample(Severity[test.severity], test.reason, test, reference)
             finding = Finding(family.name, aspect_of(family, test), sample, test.unit, test.section)
             self.seen.blame(part, name, finding)
@@ -199,6 +199,20 @@ class _Reader:
             reason,
             **(reference or {}),
         )
+
+
+def _reference(
+    family: Family, calib_type: str, chain: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return what a test compared with: the calibration of its problem, or that of its type."""
+    names = (BUTLER.get(family.rebuild, family.rebuild), calib_type)
+    name = next((name for name in names if chain.get(name)), "")
+    entry = chain.get(name) or {}
+    return {
+        "calibration": name,
+        "collection": str(entry.get("collection", "")),
+        "uuid": str(entry.get("uuid", "")),
+    }
 
 
 def _link_name(calib_type: str, entry: Mapping[str, Any]) -> str:

@@ -98,9 +98,11 @@ class Sample:
     reason: str = ""
     """The test's own sentence; empty for a good value."""
     collection: str = ""
-    """CALIBRATION collection of the certified calibration it was compared with."""
+    """CALIBRATION collection that certifies what it was compared with."""
     uuid: str = ""
     """Dataset id of that calibration."""
+    calibration: str = ""
+    """Its type, such as ``ptc``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from calwatch.camera.model import Camera
@@ -26,14 +26,17 @@ class Node:
     children: list[Node] = field(default_factory=list)
     order: int = 0
     """Place in the camera's order."""
+    last: int = 0
+    """Place of the last part below it, or its own."""
     amps: int = 0
     """Number of amplifiers of this part."""
 
-    def above(self) -> Iterator[Node]:
-        """Yield this part and those it belongs to, from the top down."""
-        if self.parent is not None:
-            yield from self.parent.above()
-        yield self
+    def above(self) -> list[Node]:
+        """Return this part and those it belongs to, from the top down."""
+        found = [self]
+        while (node := found[-1].parent) is not None:
+            found.append(node)
+        return found[::-1]
 
 
 class Parts:
@@ -50,14 +53,19 @@ class Parts:
         self._nodes: dict[str, Node] = {}
         self._root: Node | None = None
         self._camera_words = {d.number: d.name for d in camera.detectors}
-        for detector in camera.detectors:
+        self._bits: dict[str, int] = {}
+        for bit, detector in enumerate(camera.detectors, 1):
             parent: Node | None = None
             for level, name in detector.parts:
                 parent = self._add(name, level, parent)
+            self._bits[detector.name] = bit
             for amp in detector.amp_names:
-                self._add(amp_part(detector.name, amp), AMPLIFIER, parent).amps = 1
-        if self._root is not None:
-            _number(self._root, 0)
+                name = amp_part(detector.name, amp)
+                self._add(name, AMPLIFIER, parent).amps = 1
+                self._bits[name] = bit
+        place = 0
+        for node in [node for node in self._nodes.values() if node.parent is None]:
+            place = _number(node, place)
 
     def _add(self, name: str, level: str, parent: Node | None) -> Node:
         node = self._nodes.get(name)
@@ -95,10 +103,16 @@ class Parts:
         """Return the name of a detector."""
         return self._camera_words.get(number, f"detector {number}")
 
+    def bit(self, name: str) -> int:
+        """Return a number for the detector of a part, 0 for larger parts and unknown ones."""
+        return self._bits.get(name, 0)
+
     def within(self, name: str, part: str) -> bool:
         """Tell whether one part is another, or belongs to it."""
-        node = self._nodes.get(name)
-        return name == part or (node is not None and any(n.name == part for n in node.above()))
+        node, larger = self._nodes.get(name), self._nodes.get(part)
+        if node is None or larger is None:
+            return name == part
+        return larger.order <= node.order <= larger.last
 
     def sorted(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return names of parts in the camera's order, unknown ones last."""
@@ -115,6 +129,7 @@ def _number(node: Node, place: int) -> int:
     place += 1
     for child in node.children:
         place = _number(child, place)
+    node.last = place - 1
     if node.children:
         node.amps = sum(child.amps for child in node.children)
     return place

@@ -154,7 +154,7 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
     """Return a text as a sentence of its own."""
     text = one_line(text).rstrip(" .;")
     return f"{text[:1].upper()}{text[1:]}." if text else ""

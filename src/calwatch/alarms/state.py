@@ -52,6 +52,16 @@ class Chained:
     """End of the exposure that used it."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Seen:
+    """An exposure that was taken in, as far as its detectors had come."""
+
+    end: datetime
+    exposure_id: int
+    detectors: int = 0
+    """A bit for each detector that said something (`calwatch.alarms.parts.Parts.bit`)."""
+
+
 @dataclass(slots=True)
 class BookState:
     """All of it. `to_dict` and `from_dict` are exact."""
@@ -60,8 +70,8 @@ class BookState:
     """Time never runs back: nothing happens before this."""
     last: datetime = EPOCH
     """When something happened last."""
-    recent: dict[str, list[tuple[datetime, int]]] = field(default_factory=dict)
-    """The last exposures of each kind: end and number, oldest first."""
+    recent: dict[str, list[Seen]] = field(default_factory=dict)
+    """The last exposures of each kind, oldest first."""
     tracks: dict[TrackKey, Track] = field(default_factory=dict)
     mutes: dict[str, Mute] = field(default_factory=dict)
     """By name of the alarm."""
@@ -74,7 +84,7 @@ class BookState:
             "clock": self.clock.isoformat(),
             "last": self.last.isoformat(),
             "recent": {
-                kind: [[end.isoformat(), number] for end, number in seen]
+                kind: [[one.end.isoformat(), one.exposure_id, f"{one.detectors:x}"] for one in seen]
                 for kind, seen in self.recent.items()
             },
             "tracks": [[*key, *_track(track)] for key, track in self.tracks.items()],
@@ -97,7 +107,7 @@ class BookState:
             clock=_time(content["clock"]),
             last=_time(content["last"]),
             recent={
-                kind: [(_time(end), number) for end, number in seen]
+                kind: [Seen(_time(end), number, int(bits, 16)) for end, number, bits in seen]
                 for kind, seen in content["recent"].items()
             },
             tracks=dict(_tracks(content["tracks"])),
@@ -127,6 +137,7 @@ def _track(track: Track) -> list[Any]:
             s.reason,
             s.collection,
             s.uuid,
+            s.calibration,
         ]
         for s in track.window.samples
     ]
@@ -145,8 +156,9 @@ def _tracks(content: Iterable[Sequence[Any]]) -> Iterable[tuple[TrackKey, Track]
                 reason,
                 collection,
                 uuid,
+                calibration,
             )
-            for end, number, grave, value, limit, reason, collection, uuid in samples
+            for end, number, grave, value, limit, reason, collection, uuid, calibration in samples
         )
         window = Window(read, Severity(severity))
         yield (part, calib_type, test, aspect), Track(family, unit, section, window)

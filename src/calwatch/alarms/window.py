@@ -54,12 +54,16 @@ class Window:
         if sample not in samples:
             return self
         severity = _judged(samples, self.severity, rules)
-        if at_once:
+        if at_once and samples[-1] == sample:
             severity = max(severity, sample.severity)
         if severity < self.severity:
             # What raised it is settled by what cleared it and must not count a second time.
             samples = samples[-rules.of(self.severity).clear.n :]
         return Window(samples, severity)
+
+    def has(self, exposure_id: int) -> bool:
+        """Tell whether a sample of an exposure is in it."""
+        return any(sample.exposure_id == exposure_id for sample in self.samples)
 
     @property
     def idle(self) -> bool:

@@ -123,7 +123,10 @@ def _settings(directory: Path, processes: int) -> Settings:
 def _watch(console: Console, settings: Settings, root: Path, once: bool) -> RunSummary:
     """Run the daemon with a line for each exposure, and new exposures if it is to go on."""
     from calwatch.butler.repository import Repository
+    from calwatch.ledger.alarms import AlarmStore
+    from calwatch.ledger.deliveries import Deliveries
     from calwatch.ledger.store import Ledger
+    from calwatch.service.alarm_desk import open_books
     from calwatch.service.alarm_wiring import set_up_alarms
     from calwatch.service.daemon import Daemon
     from calwatch.service.judge import JudgeSettings, judge_factory
@@ -139,8 +142,10 @@ def _watch(console: Console, settings: Settings, root: Path, once: bool) -> RunS
     ended = threading.Event()
     taker = threading.Thread(target=_keep_taking, args=(root, ended), daemon=True)
     ledger = Ledger.open(settings.ledger, alarming=True)
+    clock = SystemClock()
+    books = open_books(settings, AlarmStore(ledger), clock)
     cameras = {INSTRUMENT: judge_settings.camera_of(INSTRUMENT)}
-    parts = (ledger, settings.alarms, cameras, settings.limits, None, SystemClock())
+    parts = (books, Deliveries(ledger), settings.alarms, cameras, None, clock)
     alarming = set_up_alarms(*parts, write=lambda line: _tell_alarm(console, line))
 
     def hear(event: Event) -> None:
@@ -206,13 +211,15 @@ def _tell_alarm(console: Console, line: str) -> None:
 
 def _show(console: Console, settings: Settings) -> None:
     """Print every exposure of the ledger, what each night came to, and the open alarms."""
+    from calwatch.cli.alarm_views import alarm_table
     from calwatch.cli.verdicts import print_verdicts
     from calwatch.ledger.alarms import AlarmStore
     from calwatch.ledger.store import Ledger
+    from calwatch.service.alarm_words import count_line, gravest_first
 
     ledger = Ledger.open(settings.ledger)
     try:
-        alarms = [one.alarm for one in AlarmStore(ledger).open_alarms(INSTRUMENT)]
+        alarms = gravest_first(AlarmStore(ledger).open_alarms(INSTRUMENT))
         results = [
             result
             for exposure in ledger.exposures(INSTRUMENT)
@@ -225,6 +232,6 @@ def _show(console: Console, settings: Settings) -> None:
     for run in runs:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in run.counts.items())
         console.print(f"  {run.day_obs} {run.calib_type:5s} {run.verdict.value:7s} ({counts})")
-    console.print(f"{len(alarms)} open alarms (calwatch alarms list):")
-    for alarm in alarms:
-        console.print(f"  {alarm.severity.name:8s} {escape(alarm.reason)}", highlight=False)
+    if alarms:
+        console.print(alarm_table(alarms))
+    console.print(count_line(alarms), highlight=False)

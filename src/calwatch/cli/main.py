@@ -13,8 +13,10 @@ from calwatch import __version__
 from calwatch.errors import CalwatchError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "alarms": ("calwatch.cli.alarms:alarms", "See alarms, and acknowledge, mute or end them."),
     "chain": ("calwatch.cli.chain:chain", "Show which certified calibration applies, and why."),
     "demo": ("calwatch.cli.demo:demo", "Simulate a small repository and watch it."),
+    "explain": ("calwatch.cli.explain:explain", "Explain one test of one part of an exposure."),
     "limits": ("calwatch.cli.limits:limits", "Check and show limits files."),
     "repo": ("calwatch.cli.repo:repo", "Tools for a person: make a repository, certify, chain."),
     "replay": ("calwatch.cli.replay:replay", "Publish again what the ledger has."),

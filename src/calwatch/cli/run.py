@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,9 @@ def _watch(
 ) -> RunSummary:
     """Find what is missing, and do it or hand it out."""
     from calwatch.butler.repository import Repository
+    from calwatch.ledger.alarms import AlarmStore
+    from calwatch.ledger.deliveries import Deliveries
+    from calwatch.service.alarm_desk import open_books
     from calwatch.service.alarm_wiring import set_up_alarms
     from calwatch.service.daemon import Companion, Daemon
     from calwatch.service.judge import judge_factory
@@ -104,6 +108,8 @@ def _watch(
     from calwatch.service.online import Role, go_online
     from calwatch.service.progress import Event
     from calwatch.service.remote import RemoteWorkers
+    from calwatch.web.app import make_app
+    from calwatch.web.serve import listen, serve
 
     # A wrong camera is told now, not exposure by exposure.
     cameras = {name: judge_settings.camera_of(name) for name in settings.instruments}
@@ -116,9 +122,14 @@ def _watch(
         companions.append(online.publisher.run)
     alarming = None
     if settings.alarms.enabled:
-        parts = (ledger, settings.alarms, cameras, settings.limits, connection, clock)
+        books = open_books(settings, AlarmStore(ledger), clock)
+        parts = (books, Deliveries(ledger), settings.alarms, cameras, connection, clock)
         alarming = set_up_alarms(*parts, grace_seconds=grace)
         companions.append(alarming.run)
+        if settings.web.port is not None:
+            listening = listen(settings.web.host, settings.web.port)
+            app = make_app(books, settings.alarms, settings.web, clock)
+            companions.append(partial(serve, app, listening))
 
     def hear(event: Event) -> None:
         online.hear(event)

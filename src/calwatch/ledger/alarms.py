@@ -81,6 +81,11 @@ class AlarmStore:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
+    @property
+    def publishing(self) -> bool:
+        """Whether what happens to alarms is to be published."""
+        return self._ledger.publishing
+
     def queued(self, most: int) -> list[Queued]:
         """Return what the alarms must look at, that of the oldest exposure first."""
         statement = queries.queue_statement(most)

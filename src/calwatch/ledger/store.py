@@ -123,6 +123,11 @@ class Ledger:
         """The address as it may be shown: without a password."""
         return shown_url(self._engine.url)
 
+    @property
+    def publishing(self) -> bool:
+        """Whether what is written is to be published."""
+        return self._publishing
+
     def close(self) -> None:
         """Give back every connection."""
         self._engine.dispose()

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from calwatch.alarms.book import Book, Condition, Frame
 from calwatch.alarms.deliver.routing import Route, due, wants
+from calwatch.alarms.deliver.settings import routes
 from calwatch.alarms.evidence import Sighting
 from calwatch.alarms.machine import AlarmActionError, Delays, Escalation
 from calwatch.alarms.model import Key, Severity
@@ -188,3 +189,34 @@ def make_frames(
     return {
         name: Frame(Parts(camera), rules, limits, delays, late) for name, camera in cameras.items()
     }
+
+
+def make_books(
+    store: AlarmStore,
+    settings: AlarmSettings,
+    cameras: Mapping[str, Camera],
+    limits: Limits,
+    clock: Clock,
+) -> AlarmBooks:
+    """Return the books of alarms: all that anybody needs to act on them.
+
+    Parameters
+    ----------
+    store
+        Where they are kept.
+    settings
+        Rules, delays and channels.
+    cameras
+        By instrument.
+    limits
+        They may say how many exposures make an alarm.
+    clock
+        The time.
+
+    Raises
+    ------
+    StopError
+        If the alarm rules are wrong.
+    """
+    targets = [Target(name, route) for name, route in routes(settings.channels).items()]
+    return AlarmBooks(store, make_frames(settings, cameras, limits), targets, clock)

@@ -8,22 +8,18 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from functools import partial
 
-from calwatch.alarms.deliver.settings import routes
 from calwatch.alarms.lateness import Demands, Expected
 from calwatch.alarms.words import message
 from calwatch.camera.model import Camera
 from calwatch.kafka.connection import KafkaConnection
-from calwatch.ledger.alarms import AlarmStore
 from calwatch.ledger.deliveries import Deliveries
-from calwatch.ledger.store import Ledger
-from calwatch.service.alarm_books import AlarmBooks, Target, make_frames
+from calwatch.service.alarm_books import AlarmBooks
 from calwatch.service.alarming import Alarmist
 from calwatch.service.delivering import Deliverer
 from calwatch.service.lifecycle import Clock
 from calwatch.service.outlets import make_outlets
 from calwatch.service.progress import Event, ExposureJudged
 from calwatch.settings import AlarmSettings
-from calwatch.verify.limits import Limits, load_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,44 +46,11 @@ class Alarming:
             telling.cancel()
 
 
-def open_books(
-    ledger: Ledger,
-    settings: AlarmSettings,
-    cameras: Mapping[str, Camera],
-    limits: str | Limits,
-    clock: Clock,
-) -> AlarmBooks:
-    """Return the books of alarms: all that a command needs to act on them.
-
-    Parameters
-    ----------
-    ledger
-        Where they are kept.
-    settings
-        Rules, delays and channels.
-    cameras
-        By instrument.
-    limits
-        The limits or the name of their profile: they may say how many exposures make an alarm.
-    clock
-        The time.
-
-    Raises
-    ------
-    StopError
-        If rules or limits are wrong.
-    """
-    loaded = load_limits(limits) if isinstance(limits, str) else limits
-    frames = make_frames(settings, cameras, loaded)
-    targets = [Target(name, route) for name, route in routes(settings.channels).items()]
-    return AlarmBooks(AlarmStore(ledger), frames, targets, clock)
-
-
 def set_up_alarms(
-    ledger: Ledger,
+    books: AlarmBooks,
+    deliveries: Deliveries,
     settings: AlarmSettings,
     cameras: Mapping[str, Camera],
-    limits: str,
     connection: KafkaConnection | None,
     clock: Clock,
     *,
@@ -98,12 +61,16 @@ def set_up_alarms(
 
     Parameters
     ----------
-    ledger
-        Opened for alarming.
-    settings, cameras, limits, clock
-        As for `open_books`.
+    books, deliveries
+        In a ledger that was opened for alarming.
+    settings
+        What is expected, and the channels.
+    cameras
+        By instrument.
     connection
         How to reach Kafka; None where there is none.
+    clock
+        The time.
     grace_seconds
         At the end each channel may go on for so long.
     write
@@ -112,13 +79,12 @@ def set_up_alarms(
     Raises
     ------
     StopError
-        If rules, limits or a channel are wrong, or a channel needs Kafka and there is none.
+        If a channel is wrong, or needs Kafka and there is none.
     """
-    books = open_books(ledger, settings, cameras, limits, clock)
     rules = next(iter(books.frames.values())).rules
     deliverer = Deliverer(
         books.store,
-        Deliveries(ledger),
+        deliveries,
         make_outlets(settings, connection, books.store, rules, tuple(cameras), clock, write),
         partial(message, rules=rules, page=settings.page, playbook=settings.playbook),
         tuple(cameras),

@@ -7,6 +7,7 @@ which the alarms take it in. So nothing is missed and nothing counts twice, what
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -14,9 +15,11 @@ import structlog
 from calwatch.alarms import machine
 from calwatch.alarms.evidence import Sighting, ingest_sighting, sighting
 from calwatch.alarms.lateness import FAMILIES, Demands, Facts, days_asked, what_is_late
+from calwatch.alarms.model import Severity
 from calwatch.camera.model import Camera
 from calwatch.errors import WaitError
 from calwatch.ledger.alarms import AlarmStore, Queued, QueuedExposure
+from calwatch.service import alarm_counters as counters
 from calwatch.service.alarm_books import AlarmBooks
 from calwatch.service.lifecycle import Clock
 
@@ -119,8 +122,18 @@ class Alarmist:
             happened += sum(map(self._ask_what_is_late, self._books.frames))
         if now - self._beaten_at >= BEAT_SECONDS:
             self._beaten_at = now
-            self._store.beat(HEARTBEAT, self._clock.now(), {})
+            self._beat()
         return happened
+
+    def _beat(self) -> None:
+        """Say that the alarms are looked after, to the ledger and to Prometheus."""
+        at = self._clock.now()
+        self._store.beat(HEARTBEAT, at, {"publishing": self._store.publishing})
+        counters.HEARTBEAT.set(at.timestamp())
+        counters.QUEUE.set(self._store.queue_size())
+        found = Counter(one.alarm.severity for one in self._store.open_alarms())
+        for severity in Severity:
+            counters.OPEN.labels(severity.name).set(found[severity])
 
     def _take(self, queued: Queued) -> int:
         """Take in one exposure. One that cannot be is said and left out, not in the way."""

@@ -25,6 +25,7 @@ from calwatch.alarms.words import Message
 from calwatch.errors import CalwatchError, LedgerError, RecordError, WaitError
 from calwatch.ledger.alarms import AlarmStore
 from calwatch.ledger.deliveries import Deliveries, DueDelivery
+from calwatch.service import alarm_counters as counters
 from calwatch.service.digests import gather
 from calwatch.service.lifecycle import Clock
 
@@ -33,6 +34,7 @@ T = TypeVar("T")
 AT_ONCE = 20
 LOOK_SECONDS = 2.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0
+COUNT_SECONDS = 10.0
 GRACE_SECONDS = 5.0
 """At the end each channel may go on for so long; what is left is told after the next start."""
 
@@ -165,6 +167,7 @@ class _Serving:
         self._failures = 0
         self._resent_at: float | None = None
         self._beaten_at: float | None = None
+        self._counted_at: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         channel = self._outlet.channel
@@ -182,12 +185,23 @@ class _Serving:
                 except Exception as error:
                     self._log.exception("a channel failed", channel=self.name)
                     self._held_up(error)
+                await self._count()
                 if last:
                     return
                 await self._sleep(stop)
         finally:
             with suppress(Exception):
                 await channel.close()
+
+    async def _count(self) -> None:
+        """Tell Prometheus what waits, not too often."""
+        now = self._clock.monotonic()
+        if self._counted_at is not None and now - self._counted_at < COUNT_SECONDS:
+            return
+        self._counted_at = now
+        with suppress(LedgerError):
+            waiting = await asyncio.to_thread(self._deliveries.waiting, self.name)
+            counters.WAITING.labels(self.name).set(waiting)
 
     async def _round(self) -> None:
         """Do all that is due for this channel."""
@@ -231,13 +245,16 @@ class _Serving:
                 reason=str(error),
             )
             await self._write(self._deliveries.failed, due, str(error))
+            counters.TOLD.labels(self.name, "failed").inc()
         except CalwatchError as error:
             again = self._clock.now() + timedelta(seconds=self._wait_seconds(self._failures + 1))
             await self._write(self._deliveries.try_again, due, str(error), again)
+            counters.TOLD.labels(self.name, "again").inc()
             raise
         else:
             self._bucket.take(self._clock.monotonic())
             await self._write(self._deliveries.sent, due)
+            counters.TOLD.labels(self.name, "sent").inc()
 
     async def _write(self, write: Callable[..., None], due: DueDelivery, *more: object) -> None:
         """Write down what came of a delivery, however long the ledger is away.

@@ -1,0 +1,236 @@
+"""The page in a real browser: Debian's Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "services")]
+
+from absence import absent  # noqa: E402  (found only now)
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+from scenes import amps, at  # noqa: E402
+from web_scene import AMP, TOKEN, Scene, make_scene  # noqa: E402
+
+from calwatch.ledger.store import Ledger  # noqa: E402
+from calwatch.web.serve import listen, serve  # noqa: E402
+
+pytestmark = pytest.mark.services
+
+PATIENCE_MS = 30_000
+PHONE = {"width": 360, "height": 740}
+
+
+class RunningClock:
+    """A clock that runs, from the time of the scene on."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.time = at(0)
+
+    def now(self) -> datetime:
+        return self.time + timedelta(seconds=time.monotonic() - self._began)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Served:
+    """The page, served by a loop of its own in a thread, as the daemon serves it."""
+
+    def __init__(self, app, port: int = 0) -> None:
+        self._app = app
+        self._listening = listen("127.0.0.1", port)
+        self.port = self._listening.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(serve(self._app, self._listening, self._stop))
+        finally:
+            self._loop.close()
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+
+@dataclass
+class Console:
+    """What the browser complains of."""
+
+    complaints: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> None:
+        page.on(
+            "console",
+            lambda said: (
+                self.complaints.append(said.text) if said.type in ("error", "warning") else None
+            ),
+        )
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        absent("chromium", "is not installed (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    scene = make_scene(ledger, RunningClock())
+    scene.raise_alarm(AMP, more={"OVERSCAN_LEVEL": amps("R10")})
+    scene.beat()
+    yield scene
+    ledger.close()
+
+
+@pytest.fixture
+def served(scene: Scene) -> Iterator[Served]:
+    served = Served(scene.app())
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console()
+
+
+@pytest.fixture
+def page(browser: Browser, console: Console) -> Iterator[Page]:
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    console.watch(page)
+    yield page
+    context.close()
+
+
+def fill(page: Page, reason: str, token: str = TOKEN) -> None:
+    """Fill in the form that is open."""
+    page.get_by_label("Your name").filter(visible=True).fill("Ada")
+    page.get_by_label("Reason, for those").filter(visible=True).fill(reason)
+    page.get_by_label("Token").filter(visible=True).fill(token)
+
+
+def test_an_alarm_is_acknowledged_through_the_form(
+    scene: Scene, served: Served, page: Page, console: Console
+) -> None:
+    page.goto(served.url)
+    card = page.locator("article", has_text="raft R10")
+    card.get_by_text("Acknowledge or mute").click()
+    fill(page, "REB <exchanged>")
+    card.get_by_role("button", name="Acknowledge", exact=True).click()
+    expect(card).to_contain_text("Acknowledged by Ada: REB <exchanged>")
+    (alarm,) = [one.alarm for one in scene.store.open_alarms() if one.alarm.acknowledged]
+    assert alarm.key.part == "R10"
+    card.get_by_text("Acknowledge or mute").click()
+    assert page.get_by_label("Your name").filter(visible=True).input_value() == "Ada"
+    assert console.complaints == []
+
+
+def test_a_wrong_token_is_told_and_the_reason_kept(
+    served: Served, page: Page, console: Console
+) -> None:
+    page.goto(served.url)
+    page.locator("article", has_text="raft R10").get_by_text("Acknowledge or mute").click()
+    fill(page, "my reason", token="guessed")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("the token is not the right one")
+    assert page.get_by_label("Reason, for those").input_value() == "my reason"
+    assert all("401" in complaint for complaint in console.complaints)
+
+
+def test_the_age_turns_red_when_nobody_answers(
+    served: Served, page: Page, console: Console
+) -> None:
+    page.goto(served.url)
+    pulse = page.locator("#pulse")
+    expect(pulse).to_have_class("pulse alive")
+    expect(page.get_by_role("status")).to_have_text("The daemon lives.")
+    assert console.complaints == []
+    served.stop()
+    expect(pulse).to_have_class("pulse silent", timeout=PATIENCE_MS)
+    expect(pulse).to_contain_text("nobody answers")
+    expect(page.get_by_role("status")).to_contain_text("The daemon is silent")
+    red = pulse.evaluate("element => getComputedStyle(element).backgroundColor")
+    assert red == "rgb(163, 24, 13)"
+
+
+def test_the_age_turns_red_by_itself_when_the_daemon_says_nothing(
+    served: Served, page: Page, console: Console
+) -> None:
+    page.clock.install()
+    page.goto(served.url)
+    expect(page.locator("#pulse")).to_have_class("pulse alive")
+    page.route("**/api/heartbeat", lambda route: None)
+    page.clock.run_for(61_000)
+    expect(page.locator("#pulse")).to_have_class("pulse silent")
+    expect(page.locator("#pulse-text")).to_contain_text("daemon: 6")
+    assert console.complaints == []
+
+
+def test_a_new_alarm_shows_by_itself_but_not_under_somebodys_hands(
+    scene: Scene, served: Served, page: Page, console: Console
+) -> None:
+    page.goto(served.url)
+    page.locator("article", has_text="raft R10").get_by_text("Acknowledge or mute").click()
+    page.get_by_label("Your name").filter(visible=True).fill("Ada")
+    scene.raise_alarm(AMP, "R30_S00/C00", more={"OVERSCAN_LEVEL": amps("R10")}, first=3)
+    expect(page.locator("#changed")).to_be_visible()
+    assert page.get_by_label("Your name").filter(visible=True).input_value() == "Ada"
+    page.get_by_role("link", name="Show it").click()
+    expect(page.locator("article", has_text="R30_S00/C00")).to_be_visible()
+    scene.raise_alarm(
+        AMP, "R30_S00/C00", "R42_S00/C00", more={"OVERSCAN_LEVEL": amps("R10")}, first=5
+    )
+    expect(page.locator("article", has_text="R42_S00/C00")).to_be_visible()
+    assert console.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(
+    browser: Browser, served: Served, scheme: str, console: Console
+) -> None:
+    context = browser.new_context(viewport=PHONE, color_scheme=scheme)
+    page = context.new_page()
+    console.watch(page)
+    for path in ("/", "/alarms/1", "/alarms/2", "/nothing"):
+        page.goto(f"{served.url}{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+    context.close()
+    assert all("404" in complaint for complaint in console.complaints)
+
+
+def test_the_keyboard_is_enough(scene: Scene, served: Served, page: Page) -> None:
+    page.goto(served.url)
+    summary = page.locator("article", has_text="raft R10").locator("summary")
+    summary.focus()
+    page.keyboard.press("Enter")
+    for text in ("Ada", "by keyboard", TOKEN):
+        page.keyboard.press("Tab")
+        page.keyboard.type(text)
+    page.keyboard.press("Enter")
+    expect(page.locator("article", has_text="raft R10")).to_contain_text("by keyboard")
