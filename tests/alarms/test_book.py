@@ -150,7 +150,7 @@ def test_detectors_that_come_later_count_as_if_they_had_come_with_the_others() -
     assert feed(mine, seen(2, [AMP])) == [(What.RAISED, AMP)]
     # That it was good in an exposure is known, whatever else of that exposure comes later.
     other = "R01_S00/C05"
-    assert feed(mine, seen(2, [other]), seen(3)) == []
+    assert feed(mine, seen(2, [AMP, other]), seen(3, [AMP, other])) == []
 
 
 def test_a_camera_that_comes_in_pieces_is_one_alarm_once_most_has_come() -> None:
