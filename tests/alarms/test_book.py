@@ -43,6 +43,10 @@ def test_a_fault_is_one_alarm_from_its_raising_to_its_end() -> None:
     assert feed(mine, seen(4, [AMP]), seen(5)) == []
     assert feed(mine, seen(6)) == [(What.RECOVERED, AMP)]
     assert mine.alarms[KEY].cleared_by == 2026112200006
+    (symptom,) = mine.alarms[KEY].symptoms
+    shown = [(s.exposure_id % 100, s.severity) for s in symptom.samples]
+    bad, good = Severity.SERIOUS, Severity.NONE
+    assert shown == [(2, bad), (3, bad), (4, bad), (5, good), (6, good)]
     mine.acknowledge(KEY, "ada", "cable reseated", at(7))
     assert mine.alarms == {}
     assert [a.open for a in mine.changed] == [False]

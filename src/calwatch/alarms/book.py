@@ -18,7 +18,7 @@ from calwatch.alarms.model import Alarm, Key, Kind, Sample, Severity, Transition
 from calwatch.alarms.parts import Parts
 from calwatch.alarms.rules import Rules
 from calwatch.alarms.state import RECENT, BookState, Mute, Seen, Track
-from calwatch.alarms.view import make_view
+from calwatch.alarms.view import make_view, with_last_samples
 from calwatch.alarms.window import Persistences, Window
 from calwatch.alarms.words import reason_line
 from calwatch.verify.limits import Limits
@@ -354,6 +354,7 @@ class Book:
             by = replace(key, part=larger[0])
             self._do(key, lambda alarm, at: machine.absorb(alarm, by, at))
             return
+        self.alarms[key] = with_last_samples(self.alarms[key], self.state.tracks)
         self._recover(key, seen.exposure_id, late=late)
 
     def _recover(self, key: Key, evidence: int | None, *, late: bool) -> None:

@@ -95,8 +95,13 @@ class Parts:
         return self._nodes.get(name)
 
     def level(self, name: str) -> str:
-        """Return the level of a part; a name that the camera does not know is its own level."""
+        """Return the level of a part; ``part`` for a name that the camera does not know.
+
+        The only detector of a camera is the whole camera.
+        """
         node = self._nodes.get(name)
+        while node is not None and node.parent is not None and len(node.parent.children) == 1:
+            node = node.parent
         return node.level if node else "part"
 
     def detector_name(self, number: int) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from calwatch.alarms.grouping import group_severity
 from calwatch.alarms.machine import View
-from calwatch.alarms.model import Key, Severity, Symptom
+from calwatch.alarms.model import Alarm, Key, Severity, Symptom
 from calwatch.alarms.parts import Parts
 from calwatch.alarms.rules import Rules
 from calwatch.alarms.state import Track, TrackKey
 
 SHOWN = 8
 """Symptoms given with all their values; the rest is counted."""
+KEPT = 6
+"""Samples of a symptom that is over."""
 
 
 def make_view(
@@ -53,6 +56,18 @@ def make_view(
         counts=_counts(tracks),
         exposure_id=_newest(tracks),
     )
+
+
+def with_last_samples(alarm: Alarm, tracks: Mapping[TrackKey, Track]) -> Alarm:
+    """Return an alarm whose symptoms have the good samples as well that ended it."""
+    symptoms = []
+    for symptom in alarm.symptoms:
+        key = (symptom.part, symptom.calib_type, symptom.test, alarm.key.aspect)
+        newer = tracks[key].window.samples if key in tracks else ()
+        samples = {sample.exposure_id: sample for sample in (*symptom.samples, *newer)}
+        ordered = sorted(samples.values(), key=lambda s: (s.end, s.exposure_id))
+        symptoms.append(replace(symptom, samples=tuple(ordered[-KEPT:])))
+    return replace(alarm, symptoms=tuple(symptoms))
 
 
 def _worst(tracks: Mapping[TrackKey, Track], parts: Parts) -> tuple[Symptom, ...]:
