@@ -113,7 +113,7 @@ class Alarmist:
         """
         happened = 0
         while queued := self._store.queued(TAKEN_AT_ONCE):
-            happened += sum(map(self._take, queued))
+            happened += sum(map(self._take, _by_exposure(queued)))
         for instrument in self._books.frames:
             happened += self._pass_time(instrument)
         now = self._clock.monotonic()
@@ -135,20 +135,19 @@ class Alarmist:
         for severity in Severity:
             counters.OPEN.labels(severity.name).set(found[severity])
 
-    def _take(self, queued: Queued) -> int:
+    def _take(self, queued: list[Queued]) -> int:
         """Take in one exposure. One that cannot be is said and left out, not in the way."""
+        rows = [one.queue_id for one in queued]
         try:
-            seen = self._sighting(queued)
-            if seen is None:
-                self._store.forget([queued.queue_id])
-                return 0
-            return self._books.observe(seen, [queued.queue_id])
+            seen = self._sighting(queued[-1])
+            if seen is not None:
+                return self._books.observe(seen, rows)
         except WaitError:
             raise
         except Exception as error:
             self._log.exception("an exposure cannot be taken in by the alarms", reason=str(error))
-            self._store.forget([queued.queue_id])
-            return 0
+        self._store.forget(rows)
+        return 0
 
     def _sighting(self, queued: Queued) -> Sighting | None:
         frame = self._books.frames.get(queued.instrument)
@@ -198,3 +197,11 @@ class Alarmist:
         newest = max(last.values(), default=None)
         evidence = None if newest is None else newest[1]
         return self._books.conditions(instrument, found, FAMILIES, evidence)
+
+
+def _by_exposure(queued: list[Queued]) -> list[list[Queued]]:
+    """Gather the rows of one exposure: it is looked at once, as it stands now."""
+    found: dict[tuple[type, str, int], list[Queued]] = {}
+    for one in queued:
+        found.setdefault((type(one), one.instrument, one.exposure_id), []).append(one)
+    return list(found.values())
