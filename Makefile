@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo
 ARGS   ?=
 
-.PHONY: help demo demo-live test services lint types bench truth lock clean
+.PHONY: help demo demo-live test services lint types bench truth season lock clean
 
 help:               ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench: $(VENV)/dev.stamp     ## CPU time of one full-size bias verification besi
 
 truth: $(VENV)/dev.stamp     ## Full-size truth run: injected against recovered values over many seeds (long).
 	$(BIN)/python tests/benchmarks/truth.py $(ARGS)
+
+season: $(VENV)/dev.stamp    ## Two months of LSSTCam in numbers with known problems: which alarms come of it (minutes).
+	$(BIN)/python tests/benchmarks/season.py $(ARGS)
 
 storm: $(VENV)/dev.stamp services ## Kill daemon, workers, broker and registry at random, hundreds of times (long).
 	$(BIN)/python tests/benchmarks/storm.py $(ARGS)

@@ -12,6 +12,7 @@ from calwatch.errors import LimitsError
 
 if TYPE_CHECKING:
     from calwatch.verify.limits import ActiveTest, Limits, Part
+    from calwatch.verify.limits_schema import Bound, TestSpec
     from calwatch.verify.metrics import Level
 
 TYPES = ("bias", "dark", "flat")
@@ -75,16 +76,17 @@ def show(
     number = int(detector) if detector.isdigit() else None
     part = Part(instrument, number, detector, amp)
     moment = _moment(at)
-    rows = [
-        _row(kind, level, test)
+    found = [
+        (kind, level, test)
         for kind in ([calib_type] if calib_type else TYPES)
         for level, test in _active(chosen, kind, part, moment)
     ]
     if as_json:
+        rows = [_row(kind, level, test) for kind, level, test in found]
         content = {"limits": chosen.label, "source": chosen.source, "tests": rows}
         click.echo(json.dumps(content, ensure_ascii=False))
     else:
-        _print_table(chosen, rows)
+        _print_table(chosen, found)
 
 
 def _moment(text: str) -> datetime | None:
@@ -136,25 +138,36 @@ def _row(calib_type: str, level: str, test: ActiveTest) -> dict[str, Any]:
         "optional": spec.optional,
         **{s: None if (b := bounds[s]) is None else offsets(spec, b) for s in SEVERITIES},
         "except_reasons": list(spec.except_reasons),
+        "alarm": _persistence(spec),
         "note": test.note,
     }
 
 
-def _print_table(chosen: Limits, rows: list[dict[str, Any]]) -> None:
+def _persistence(spec: TestSpec) -> dict[str, dict[str, str]]:
+    """Return M of N to raise and to clear, by severity, where the test asks for its own."""
+    asked = {"warning": spec.alarm.warning, "serious": spec.alarm.serious}
+    return {
+        severity: {"raise": str(found.raise_), "clear": str(found.clear)}
+        for severity, found in asked.items()
+        if found is not None
+    }
+
+
+def _print_table(chosen: Limits, found: list[tuple[str, Level, ActiveTest]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{chosen.label}: {chosen.description}", title_justify="left")
     for heading in ("type", "level", "test", "§", "allowed before a WARNING", "before a FAIL"):
         table.add_column(heading, overflow="fold")
-    for row in rows:
+    for calib_type, level, test in found:
         table.add_row(
-            row["calib_type"],
-            row["level"],
-            row["test"] + ("" if row["counts"] else " (only reported)"),
-            row["section"],
-            _allowed(row, "warning"),
-            "\n".join([_allowed(row, "serious"), *_remarks(row)]),
+            calib_type,
+            level,
+            test.spec.name + ("" if test.counts else " (only reported)"),
+            test.section,
+            _allowed(test.spec, test.warning),
+            "\n".join([_allowed(test.spec, test.serious), *_remarks(test)]),
         )
     console = Console()
     if not console.is_terminal:
@@ -163,40 +176,19 @@ def _print_table(chosen: Limits, rows: list[dict[str, Any]]) -> None:
     console.print(f"from {chosen.source}", markup=False, soft_wrap=True)
 
 
-def _remarks(row: dict[str, Any]) -> list[str]:
-    """Say what else decides whether the test applies."""
-    exceptions = ", ".join(row["except_reasons"])
+def _remarks(test: ActiveTest) -> list[str]:
+    """Say what else decides whether the test applies, and when it makes an alarm."""
+    exceptions = ", ".join(test.spec.except_reasons)
     remarks = [f"not where the observation reason is {exceptions}"] if exceptions else []
-    return [*remarks, row["note"]] if row["note"] else remarks
+    remarks += [
+        f"{severity.upper()} alarm after {asked['raise']}, good again after {asked['clear']}"
+        for severity, asked in _persistence(test.spec).items()
+    ]
+    return [*remarks, test.note] if test.note else remarks
 
 
-def _allowed(row: dict[str, Any], severity: str) -> str:
-    """Write an allowed range as a formula, such as ``NOISE ≤ 1.05 × PTC_NOISE``."""
-    if row[severity] is None:
-        return "–"
-    lower, upper = (
-        _bound(row, offset, sign) for offset, sign in zip(row[severity], "−+", strict=True)
-    )
-    left = f"{lower} ≤ " if lower else ""
-    right = f" ≤ {upper}" if upper else ""
-    return f"{left}{row['metric']}{right}"
+def _allowed(spec: TestSpec, bound: Bound | None) -> str:
+    """Write an allowed range as a formula."""
+    from calwatch.verify.explain import formula
 
-
-def _bound(row: dict[str, Any], offset: float | None, sign: str) -> str:
-    if offset is None:
-        return ""
-    unit = f" {row['unit']}" if row["unit"] else ""
-    reference = row["reference"]
-    match row["form"]:
-        case "relative":
-            text = f"{1 + offset:g}·{reference}"
-        case "sqrt":
-            text = f"{1 + offset:g}·√{reference}"
-        case "multiple":
-            text = f"{offset:g}·{reference}"
-        case _ if reference:
-            text = f"{reference} {sign} {abs(offset):g}{unit}"
-        case _:
-            text = f"{offset:g}{unit}"
-    widening = f" {sign} {row['n_sigma']:g}·{row['error']}" if row["error"] else ""
-    return text + widening
+    return "–" if bound is None else formula(spec, bound)
