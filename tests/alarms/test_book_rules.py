@@ -142,15 +142,6 @@ class AnyLife(RuleBasedStateMachine):
         assert open_names >= {alarm.name for alarm in self.book.alarms.values()}
 
     @invariant()
-    def no_part_has_two_alarms_of_one_problem(self) -> None:
-        parts = self.book.frame.parts
-        active = [key for key, alarm in self.book.alarms.items() if alarm.active]
-        for one in active:
-            for other in active:
-                if one != other and (one.family, one.aspect) == (other.family, other.aspect):
-                    assert not parts.within(one.part, other.part)
-
-    @invariant()
     def every_raised_part_stands_in_one_active_alarm(self) -> None:
         members: dict = {}
         for key, alarm in self.book.alarms.items():

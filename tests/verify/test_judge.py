@@ -7,7 +7,7 @@ import pytest
 
 from calwatch.isr.model import BiasShift
 from calwatch.verify.codec import from_dict, to_dict
-from calwatch.verify.judge import judge_detector, unknown_result
+from calwatch.verify.judge import MEASURES, judge_detector, judge_numbers, unknown_result
 from calwatch.verify.limits import load_limits
 from calwatch.verify.metrics import METRICS
 from calwatch.verify.model import ALGORITHM, Verdict
@@ -368,3 +368,28 @@ def test_a_dark_flat_of_a_photon_transfer_curve_passes(make_frame, exposure, dmt
     assert judge_detector(exposure("flat"), frame, dmtn101).verdict is Verdict.FAIL
     curve = exposure("flat", observation_reason="daily_ptc")
     assert judge_detector(curve, frame, dmtn101).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("calib_type", ["bias", "dark", "flat"])
+def test_numbers_are_judged_as_their_pixels_are(make_frame, exposure, detector, limits, calib_type):
+    frame = make_frame(calib_type)
+    frame = _with_image(frame, lambda im: im.__setitem__(BOX, im[BOX] * 1.3 + 2))
+    judged = judge_detector(exposure(calib_type), frame, limits)
+    measured = MEASURES[calib_type](frame)
+    whole = {**measured.detector, "SEQUENCER_MISMATCHES": 0}
+    result = judge_numbers(exposure(calib_type), detector, measured.amps, whole, limits)
+    assert (result.amps, result.detector_tests) == (judged.amps, judged.detector_tests)
+    assert (result.verdict, result.reason) == (judged.verdict, judged.reason)
+
+
+def test_numbers_of_an_amplifier_that_cannot_be_judged(make_frame, exposure, detector, dmtn101):
+    amps = MEASURES["bias"](make_frame()).amps
+    whole = {"SEQUENCER_MISMATCHES": 1}
+    result = judge_numbers(
+        exposure(missing={"defects": "nothing is valid"}), detector, amps, whole, dmtn101,
+        faults={"C10": "all raw pixels are 0"}, differences=("SEQNAME is A and B",),
+    )  # fmt: skip
+    assert result.amps["C10"].reason == "C10: all raw pixels are 0"
+    assert result.amps["C11"].verdict is Verdict.UNKNOWN
+    assert result.detector_tests["SEQUENCER"].reason == "SEQUENCER: SEQNAME is A and B"
+    assert result.provenance["missing"] == {"defects": "nothing is valid"}

@@ -6,18 +6,18 @@ included. Whoever keeps it writes `Book.state` and `Book.changed` down after eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from calwatch.alarms import chains, machine
 from calwatch.alarms.evidence import NO_REFERENCE, UNREADABLE, Finding, Sighting
-from calwatch.alarms.grouping import cover
+from calwatch.alarms.grouping import cover, together
 from calwatch.alarms.machine import AlarmActionError, Delays, Step, View
 from calwatch.alarms.model import Alarm, Key, Kind, Sample, Severity, Transition
 from calwatch.alarms.parts import Parts
 from calwatch.alarms.rules import Rules
-from calwatch.alarms.state import RECENT, BookState, Mute, Seen, Track
+from calwatch.alarms.state import RECENT, BookState, Mute, Seen, Track, TrackKey
 from calwatch.alarms.view import make_view, with_last_samples
 from calwatch.alarms.window import Persistences, Window
 from calwatch.alarms.words import reason_line
@@ -234,10 +234,7 @@ class Book:
         return {
             (problem, member)
             for problem, bad in by_problem.items()
-            for members in cover(
-                bad, judged[problem[0]], self.frame.parts, self.frame.rules, at_once=True
-            ).values()
-            for member in members
+            for member in together(bad, judged[problem[0]], self.frame.parts, self.frame.rules)
         }
 
     def _judged(self, seen: Sighting) -> dict[str, set[str]]:
@@ -334,7 +331,7 @@ class Book:
         }
         bad = {key[0] for key in tracks}
         mine = {key: a for key, a in self.alarms.items() if (key.family, key.aspect) == problem}
-        standing = {key.part for key, alarm in mine.items() if alarm.active}
+        standing = {key.part: _belongings(a, tracks) for key, a in mine.items() if a.active}
         covered = cover(bad, judged, self.frame.parts, self.frame.rules, standing)
         for part, members in covered.items():
             chosen = {key: track for key, track in tracks.items() if key[0] in set(members)}
@@ -346,10 +343,11 @@ class Book:
                 self._let_go(key, covered, seen, late=late)
 
     def _let_go(
-        self, key: Key, covered: Mapping[str, object], seen: Sighting, *, late: bool
+        self, key: Key, covered: Mapping[str, Sequence[str]], seen: Sighting, *, late: bool
     ) -> None:
         """End or recover an alarm with nothing bad of its own: another has it, or all is good."""
-        larger = [part for part in covered if self.frame.parts.within(key.part, part)]
+        mine = set(self.alarms[key].members)
+        larger = [part for part, members in covered.items() if mine.intersection(members)]
         if larger:
             by = replace(key, part=larger[0])
             self._do(key, lambda alarm, at: machine.absorb(alarm, by, at))
@@ -406,6 +404,19 @@ class Book:
             self.alarms.pop(key, None)
             self._touched.pop(key, None)
             self._ended.append(alarm)
+
+
+def _belongings(alarm: Alarm, tracks: Mapping[TrackKey, Track]) -> set[str]:
+    """Return the parts that belong to an alarm: its members, and what was bad when it was raised.
+
+    Of a problem that comes over several parts at once not all are raised by the same exposure.
+    """
+    early = {
+        key[0]
+        for key, track in tracks.items()
+        if (first := track.window.bad_since) is not None and first.end <= alarm.opened_at
+    }
+    return {*alarm.members, *early}
 
 
 def _settled(track: Track | None, seen: Sighting, known: bool) -> bool:

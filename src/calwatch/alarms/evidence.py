@@ -10,7 +10,7 @@ from typing import Any
 from calwatch.alarms.model import Sample, Severity
 from calwatch.alarms.parts import Parts, amp_part
 from calwatch.alarms.rebuild import BUTLER
-from calwatch.alarms.rules import Family, Rules
+from calwatch.alarms.rules import Explained, Family, Rules
 from calwatch.verify.model import DetectorResult, TestResult, Verdict
 from calwatch.verify.reasons import is_fault
 
@@ -231,16 +231,35 @@ def _link(entry: Mapping[str, Any]) -> Link:
 
 
 def _leave_out_explained(seen: Sighting, parts: Parts, rules: Rules) -> None:
-    """Take out failures that follow from another one of the same part or of a part of it."""
-    by_test: dict[str, dict[str, Severity]] = {}
-    for (part, test), findings in seen.bad.items():
-        by_test.setdefault(test, {})[part] = max(f.sample.severity for f in findings)
-    for part, test in list(seen.bad):
-        mine = by_test[test][part]
-        for other in rules.explained_by(seen.calib_type, test):
-            if any(
-                severity >= mine and (where, other) != (part, test) and parts.within(where, part)
-                for where, severity in by_test.get(other, {}).items()
-            ):
+    """Take out failures that follow from others: they are no evidence of their own.
+
+    What a crowd of a larger part has in common is explained first; what that leaves may explain
+    the larger part in turn.
+    """
+    for larger in (True, False):
+        by_test: dict[str, dict[str, Severity]] = {}
+        for (part, test), findings in seen.bad.items():
+            by_test.setdefault(test, {})[part] = max(f.sample.severity for f in findings)
+        for part, test in list(seen.bad):
+            known = rules.explained_by(seen.calib_type, test)
+            reasons = [rule for rule in known if rule.larger is larger]
+            if any(_explains(rule, part, by_test, parts) for rule in reasons):
                 del seen.bad[part, test]
-                break
+
+
+def _explains(
+    rule: Explained, part: str, by_test: Mapping[str, Mapping[str, Severity]], parts: Parts
+) -> bool:
+    """Tell whether a failure of one part follows from another one of the same exposure."""
+    fellows = by_test[rule.test]
+    for other in rule.by:
+        for where, severity in by_test.get(other, {}).items():
+            if (where, other) == (part, rule.test):
+                continue
+            if rule.larger:
+                inside = parts.within(part, where)
+                if inside and sum(parts.within(one, where) for one in fellows) >= rule.many:
+                    return True
+            elif severity >= fellows[part] and parts.within(where, part):
+                return True
+    return False

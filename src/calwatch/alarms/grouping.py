@@ -1,7 +1,8 @@
 """Which parts of the camera a problem is a problem of.
 
 When most of a part has one problem in one direction, the part has it, and not each amplifier for
-itself: one alarm of raft R22 stands in place of 144.
+itself: one alarm of raft R22 stands in place of 144. And when a crowd of parts gets it at the same
+time, they have it together, wherever in the camera they are.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from calwatch.alarms.model import Severity
 from calwatch.alarms.parts import Node, Parts
 from calwatch.alarms.rules import Group, Rules
 
+_MOST = 0.8
+"""Of a crowd: if one part below has so much of it, it is that part's."""
+
 
 @dataclass(slots=True)
 class _Weight:
@@ -23,11 +27,15 @@ class _Weight:
     voices: dict[str, int] = field(default_factory=dict)
     """How many parts say so: one bad detector is one, however many amplifiers it has."""
 
-    def is_group(self, node: Node, rule: Group | None) -> bool:
-        """Tell whether most of a part is bad, by the word of more than one."""
+    def is_group(self, node: Node, rule: Group | None, *, stands: bool = False) -> bool:
+        """Tell whether most of a part is bad, by the word of more than one.
+
+        Where its alarm stands already, half as much is enough.
+        """
         if self.voices.get(node.name, 0) < 2:
             return False
-        return is_group(node, self.bad[node.name], self.judged.get(node.name, 0), rule)
+        bad = self.bad[node.name] * (2 if stands else 1)
+        return is_group(node, bad, self.judged.get(node.name, 0), rule)
 
 
 def cover(
@@ -35,15 +43,14 @@ def cover(
     judged: Collection[str],
     parts: Parts,
     rules: Rules,
-    standing: Collection[str] = (),
-    *,
-    at_once: bool = False,
+    standing: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, tuple[str, ...]]:
     """Return the parts that have the problem, each with the bad parts it stands for.
 
-    From the top of the camera down: a part that is bad itself, that has an alarm already
-    (``standing``) or of which most is bad takes all that is bad below it; what is left stands for
-    itself. A part with a single part below it is the same thing and is left out.
+    First, from the top of the camera down, every part of which most is bad takes all that is bad
+    in it; one that has an alarm already keeps it while half as much is bad. Then every alarm that
+    stands keeps what belongs to it. Of what is left, a crowd that has come at the same time is one
+    problem of the smallest part that has most of it, and the rest stands for itself.
 
     Parameters
     ----------
@@ -54,25 +61,94 @@ def cover(
     parts
         The camera.
     rules
-        Say what "most" means at each level.
+        Say what "most" and "a crowd" mean at each level.
     standing
-        Parts with an active alarm of this problem: it stays theirs until all below is good.
-    at_once
-        Only by the rules for which one exposure is enough.
+        Parts with an active alarm of this problem, each with the parts that belong to it.
 
     Returns
     -------
     dict
         Name of the part to the names of the bad ones in it, in the camera's order.
     """
-    weight = _weigh(bad, {*judged, *bad}, parts)
-    found: dict[str, tuple[str, ...]] = {}
-    unknown = [name for name in bad if parts.find(name) is None]
-    if weight.bad:
-        _descend(parts.root, set(bad), weight, rules, set(standing), at_once, found)
-    if not at_once:
-        found.update({name: (name,) for name in sorted(unknown)})
-    return {name: parts.sorted(members) for name, members in found.items()}
+    covering = _Covering(parts, rules, bad, judged)
+    covering.take_wholes(parts.root, standing or {})
+    covering.take_what_stands(standing or {})
+    covering.take_crowds(parts.root)
+    covering.take_the_rest(parts.root)
+    return {name: parts.sorted(members) for name, members in covering.found.items()}
+
+
+def together(bad: Collection[str], judged: Collection[str], parts: Parts, rules: Rules) -> set[str]:
+    """Return the bad parts of which so many are bad at once that one exposure is enough."""
+    covering = _Covering(parts, rules, bad, judged)
+    covering.take_wholes(parts.root, {}, at_once=True)
+    return {member for members in covering.found.values() for member in members}
+
+
+class _Covering:
+    """Finds places for all that is bad; what has none yet is in ``left``."""
+
+    def __init__(
+        self, parts: Parts, rules: Rules, bad: Collection[str], judged: Collection[str]
+    ) -> None:
+        self._parts = parts
+        self._rules = rules
+        self._weight = _weigh(bad, {*judged, *bad}, parts)
+        self.left = set(bad)
+        self.found: dict[str, set[str]] = {}
+
+    def take_wholes(self, node: Node, standing: Collection[str], *, at_once: bool = False) -> None:
+        """Give every part of which most is bad all that is bad in it."""
+        if not self._weight.bad.get(node.name):
+            return
+        rule = rule_of(node, self._rules)
+        if at_once and rule is not None and not rule.at_once:
+            rule = None
+        if self._weight.is_group(node, rule, stands=node.name in standing):
+            self._take(node, _bad_below(node, self.left))
+            return
+        for child in node.children:
+            self.take_wholes(child, standing, at_once=at_once)
+
+    def take_what_stands(self, standing: Mapping[str, Collection[str]]) -> None:
+        """Let every alarm that stands keep what belongs to it."""
+        for part in self._parts.sorted(standing):
+            mine = {m for m in self.left.intersection(standing[part]) if self._within(m, part)}
+            if mine:
+                self.found.setdefault(part, set()).update(mine)
+                self.left -= mine
+
+    def take_crowds(self, node: Node) -> None:
+        """Give what has come in a crowd to the smallest part that has most of it."""
+        here = _bad_below(node, self.left)
+        if len(here) < 2 or not node.children:
+            return
+        rule = rule_of(node, self._rules)
+        largest = max((len(_bad_below(child, self.left)) for child in node.children), default=0)
+        crowd = rule is not None and rule.many is not None and len(here) >= rule.many
+        if crowd and largest < _MOST * len(here):
+            self._take(node, here)
+            return
+        for child in node.children:
+            self.take_crowds(child)
+
+    def take_the_rest(self, node: Node) -> None:
+        """Let the rest stand for itself; a bad detector has its own amplifiers."""
+        if node.name in self.left:
+            self._take(node, _bad_below(node, self.left))
+        for child in node.children:
+            self.take_the_rest(child)
+        if node.parent is None:
+            for name in [name for name in self.left if self._parts.find(name) is None]:
+                self.found[name] = {name}
+                self.left.discard(name)
+
+    def _take(self, node: Node, members: Collection[str]) -> None:
+        self.found.setdefault(node.name, set()).update(members)
+        self.left.difference_update(members)
+
+    def _within(self, member: str, part: str) -> bool:
+        return self._parts.within(member, part)
 
 
 def rule_of(node: Node, rules: Rules) -> Group | None:
@@ -169,29 +245,6 @@ def _largest(names: Collection[str], parts: Parts) -> list[str]:
 def _inside(name: str, others: Collection[str], parts: Parts) -> bool:
     node = parts.find(name)
     return node is not None and any(n.name in others for n in node.above() if n is not node)
-
-
-def _descend(
-    node: Node,
-    bad: set[str],
-    weight: _Weight,
-    rules: Rules,
-    standing: set[str],
-    at_once: bool,
-    found: dict[str, tuple[str, ...]],
-) -> None:
-    """Take a part as a whole, or look at the parts below it."""
-    if not weight.bad.get(node.name):
-        return
-    rule = rule_of(node, rules)
-    if at_once and rule is not None and not rule.at_once:
-        rule = None
-    alone = node.name in bad and not at_once
-    if alone or node.name in standing or weight.is_group(node, rule):
-        found[node.name] = tuple(_bad_below(node, bad))
-        return
-    for child in node.children:
-        _descend(child, bad, weight, rules, standing, at_once, found)
 
 
 def _bad_below(node: Node, bad: set[str]) -> list[str]:

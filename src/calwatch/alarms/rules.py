@@ -70,6 +70,9 @@ class Explained(_Strict):
     test: str
     calib_type: str
     by: tuple[str, ...] = Field(min_length=1)
+    larger: bool = False
+    """By a test of a larger part, where that part has ``many`` of them."""
+    many: Annotated[int, Field(ge=2)] = 2
 
 
 class Group(_Strict):
@@ -80,8 +83,10 @@ class Group(_Strict):
     """Of the judged amplifiers (or detectors) under the part."""
     coverage: float = Field(default=0.5, ge=0, le=1)
     """Of all of them, so many must have been judged."""
+    many: Annotated[int, Field(ge=2)] | None = None
+    """So many bad parts at the same time are one problem, however few of all they are."""
     at_once: bool = False
-    """One exposure is enough."""
+    """If most is bad one exposure is enough."""
     severity: SeverityName = Severity.SERIOUS
     """What SERIOUS becomes."""
 
@@ -134,8 +139,12 @@ class Rules(_Strict):
         }
 
     @cached_property
-    def _explained(self) -> dict[tuple[str, str], tuple[str, ...]]:
-        return {(rule.calib_type, rule.test): rule.by for rule in self.explained}
+    def _explained(self) -> dict[tuple[str, str], tuple[Explained, ...]]:
+        found: dict[tuple[str, str], tuple[Explained, ...]] = {}
+        for rule in self.explained:
+            key = (rule.calib_type, rule.test)
+            found[key] = (*found.get(key, ()), rule)
+        return found
 
     def family(self, name: str) -> Family:
         """Return a family by name; one that no rule names has the test's own words."""
@@ -150,8 +159,8 @@ class Rules(_Strict):
         known = self._owners.get((calib_type, test))
         return known or self.family(re.sub(r"[^a-z]+", "-", test.lower()).strip("-") or "other")
 
-    def explained_by(self, calib_type: str, test: str) -> tuple[str, ...]:
-        """Return the tests whose failure explains that of another."""
+    def explained_by(self, calib_type: str, test: str) -> tuple[Explained, ...]:
+        """Return what may explain the failure of a test."""
         return self._explained.get((calib_type, test), ())
 
     def group(self, level: str) -> Group | None:

@@ -286,7 +286,8 @@ class Explainer:
         self, exposure: JudgedExposure, test: TestResult, tests: Mapping[str, TestResult]
     ) -> str:
         calib_type = exposure.calib_type
-        for other in self.rules.explained_by(calib_type, test.name):
+        rules = self.rules.explained_by(calib_type, test.name)
+        for other in (name for rule in rules if not rule.larger for name in rule.by):
             if other in tests and tests[other].severity:
                 return f"none: it follows from {other}, which stands for it"
         asked = self.limits.alarm_persistence(calib_type, test.name)
