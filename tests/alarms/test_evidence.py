@@ -148,11 +148,12 @@ def test_the_scatter_of_a_detector_follows_from_its_amplifiers() -> None:
 
 
 def test_what_most_of_an_uneven_detector_shows_is_its_unevenness() -> None:
-    uneven = {"SCATTER": judged("SCATTER", 9.0, "WARNING")}
     step = amp(judged("RELATIVE_LEVEL", 9.0, "SERIOUS"))
     amps = {f"C1{n}": step for n in range(4)}
-    found = seen(result(calib_type="flat", amps=amps, detector_tests=uneven))
-    assert set(found.bad) == {("R22_S11", "SCATTER")}
+    for severity, tests in (("SERIOUS", {"SCATTER"}), ("WARNING", {"RELATIVE_LEVEL"})):
+        uneven = {"SCATTER": judged("SCATTER", 9.0, severity)}
+        found = seen(result(calib_type="flat", amps=amps, detector_tests=uneven))
+        assert {test for _part, test in found.bad} == tests
 
 
 def test_the_exposure_as_a_whole_is_the_camera() -> None:

@@ -116,6 +116,13 @@ def test_a_crowd_is_one_problem_of_the_smallest_part_that_has_most_of_it() -> No
     assert set(found(in_camera[:5])) == set(in_camera[:5])
 
 
+def test_what_is_left_of_a_camera_stays_with_its_alarm_and_a_raft_of_its_own_does_not() -> None:
+    left, other = amps("R22"), amps("R01")
+    standing = {"LSSTCam": {*left, *amps("R10")}}
+    assert found(left, standing=standing) == {"LSSTCam": left}
+    assert found((*other, *left), standing=standing) == {"LSSTCam": left, "R01": other}
+
+
 def test_what_comes_later_into_a_part_with_a_small_alarm_stands_for_itself() -> None:
     first, later = amps("R22_S11")[:3], amps("R22_S11")[9]
     standing = {"R22_S11": first}

@@ -254,12 +254,10 @@ def _explains(
     fellows = by_test[rule.test]
     for other in rule.by:
         for where, severity in by_test.get(other, {}).items():
-            if (where, other) == (part, rule.test):
+            if (where, other) == (part, rule.test) or severity < fellows[part]:
                 continue
-            if rule.larger:
-                inside = parts.within(part, where)
-                if inside and sum(parts.within(one, where) for one in fellows) >= rule.many:
-                    return True
-            elif severity >= fellows[part] and parts.within(where, part):
+            if not rule.larger and parts.within(where, part):
                 return True
+            if rule.larger and parts.within(part, where):
+                return sum(parts.within(one, where) for one in fellows) >= rule.many
     return False

@@ -97,18 +97,32 @@ class _Covering:
         self.left = set(bad)
         self.found: dict[str, set[str]] = {}
 
-    def take_wholes(self, node: Node, standing: Collection[str], *, at_once: bool = False) -> None:
-        """Give every part of which most is bad all that is bad in it."""
+    def take_wholes(
+        self,
+        node: Node,
+        standing: Mapping[str, Collection[str]],
+        above: tuple[str, ...] = (),
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """Give every part of which most is bad all that is bad in it.
+
+        What belongs, by half of it, to the alarm of a larger part (``above``) stays with that.
+        """
         if not self._weight.bad.get(node.name):
             return
         rule = rule_of(node, self._rules)
         if at_once and rule is not None and not rule.at_once:
             rule = None
         if self._weight.is_group(node, rule, stands=node.name in standing):
-            self._take(node, _bad_below(node, self.left))
+            here = _bad_below(node, self.left)
+            owners = (p for p in above if 2 * len({*here}.intersection(standing[p])) >= len(here))
+            self._take(next(owners, node.name), here)
             return
+        if node.name in standing:
+            above = (*above, node.name)
         for child in node.children:
-            self.take_wholes(child, standing, at_once=at_once)
+            self.take_wholes(child, standing, above, at_once=at_once)
 
     def take_what_stands(self, standing: Mapping[str, Collection[str]]) -> None:
         """Let every alarm that stands keep what belongs to it."""
@@ -127,7 +141,7 @@ class _Covering:
         largest = max((len(_bad_below(child, self.left)) for child in node.children), default=0)
         crowd = rule is not None and rule.many is not None and len(here) >= rule.many
         if crowd and largest < _MOST * len(here):
-            self._take(node, here)
+            self._take(node.name, here)
             return
         for child in node.children:
             self.take_crowds(child)
@@ -135,7 +149,7 @@ class _Covering:
     def take_the_rest(self, node: Node) -> None:
         """Let the rest stand for itself; a bad detector has its own amplifiers."""
         if node.name in self.left:
-            self._take(node, _bad_below(node, self.left))
+            self._take(node.name, _bad_below(node, self.left))
         for child in node.children:
             self.take_the_rest(child)
         if node.parent is None:
@@ -143,8 +157,8 @@ class _Covering:
                 self.found[name] = {name}
                 self.left.discard(name)
 
-    def _take(self, node: Node, members: Collection[str]) -> None:
-        self.found.setdefault(node.name, set()).update(members)
+    def _take(self, part: str, members: Collection[str]) -> None:
+        self.found.setdefault(part, set()).update(members)
         self.left.difference_update(members)
 
     def _within(self, member: str, part: str) -> bool:
