@@ -196,6 +196,16 @@ def test_members_that_join_or_leave_are_news_of_the_same_alarm() -> None:
     )  # fmt: skip
 
 
+def test_an_acknowledged_alarm_that_grows_again_is_news() -> None:
+    alarm, _ = machine.see(begin(), view(S, *"abcd"), after(1), Delays(), late=False)
+    alarm, _ = machine.acknowledge(alarm, "ada", "known", after(2), Delays())
+    alarm, told = machine.see(alarm, view(S, *"abcdefgh"), after(3), Delays(), late=False)
+    assert (whats(told), alarm.acknowledged) == ([What.MEMBERS], True)
+    alarm, _ = machine.see(alarm, view(S, "a"), after(4), Delays(), late=False)
+    alarm, told = machine.see(alarm, view(S, *"abcd"), after(5), Delays(), late=False)
+    assert (whats(told), alarm.acknowledged, told[0].quiet) == ([What.WORSE], False, False)
+
+
 def test_an_absorbed_alarm_ends_and_says_in_what() -> None:
     by = replace(KEY, part="R22")
     alarm, told = machine.absorb(begin(), by, after(1))

@@ -101,7 +101,7 @@ def totals(keeper: Keeper, found: Score, judge: Judge) -> dict[str, Any]:
         "unstable amplifiers with an alarm": len({e.key.part for e in found.unstable}),
         "alarms of unstable amplifiers": len(found.unstable),
         "raft-wide problems": len(groups),
-        "alarms for them (raft-wide)": sum(len(case.standing) for case in groups),
+        "alarms for them (raft-wide)": sum(len(case.episodes) for case in groups),
         "delay in exposures: median": statistics.median(delays) if delays else None,
         "delay in exposures: most": max(delays, default=None),
         "alarms still open at the end": len(keeper.open),

@@ -37,6 +37,7 @@ def configure(nights, tmp_path: Path) -> Configure:
             "look_back_days": None,
             "workers": 1,
             "retry": {"attempts": 2, "first_seconds": 0.05, "most_seconds": 0.1},
+            "alarms": {"cadence_hours": {}},  # The nights are long past, and that is no silence.
         } | changes
         path = tmp_path / "calwatch.yaml"
         path.write_text(yaml.safe_dump(content))

@@ -188,7 +188,6 @@ def test_from_the_fault_to_the_people_and_back(town: Town) -> None:
         assert "ada" in known
         assert "cable reseated" in known
         assert "OVER: LATISS RXX_S00/C05: good again" in over
-        print("\n\n".join(str(post.content["text"]) for post in town.webhook.posts))
         assert len(town.smtp.letters) == 3
 
     asyncio.run(life())

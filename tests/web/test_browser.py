@@ -18,6 +18,8 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "services")]
 
 from absence import absent  # noqa: E402  (found only now)
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+
+expect.set_options(timeout=60_000)  # The page looks again every few seconds; machines are slow.
 from scenes import amps, at  # noqa: E402
 from web_scene import AMP, TOKEN, Scene, make_scene  # noqa: E402
 

@@ -96,6 +96,11 @@ def how_it_ended(transition: Transition) -> str:
     return f"{shown}, acknowledged {by(alarm.acknowledged_by, alarm.acknowledged_why)}"
 
 
+def has_grown(transition: Transition) -> bool:
+    """Tell whether an alarm became worse by its members alone."""
+    return transition.before >= transition.alarm.severity
+
+
 def _happened(transition: Transition) -> list[str]:
     """Say what has happened, and when."""
     alarm, at = transition.alarm, stamp(transition.at)
@@ -103,6 +108,8 @@ def _happened(transition: Transition) -> list[str]:
     match transition.what:
         case What.RAISED:
             line = f"raised at {at} as {now}"
+        case What.WORSE if has_grown(transition):
+            line = f"grown at {at} beyond what was acknowledged; nobody has acknowledged it now"
         case What.WORSE | What.EASED:
             line = f"{now} since {at}, {grade(transition.before)} before"
         case What.MEMBERS:

@@ -37,6 +37,9 @@ from calwatch.alarms.model import (
 from calwatch.errors import StopError
 
 Step = tuple[Alarm, tuple[Transition, ...]]
+GROWTH = 2
+"""An acknowledged alarm that comes to have more than so many times its fewest members is news: what
+was acknowledged was small, or had become so."""
 
 
 class AlarmActionError(StopError):
@@ -136,10 +139,15 @@ def see(alarm: Alarm, view: View, at: datetime, delays: Delays, *, late: bool) -
         alarm = replace(alarm, severity_oldest=at)
     if view.severity > alarm.max_severity:
         alarm = replace(alarm, max_severity=view.severity, max_severity_at=at)
-    if alarm.acknowledged and view.severity > alarm.acknowledged_severity:
+    grown = alarm.acknowledged and len(view.members) > GROWTH * alarm.acknowledged_members
+    if grown or (alarm.acknowledged and view.severity > alarm.acknowledged_severity):
         alarm = _unacknowledged(alarm)
+    fewest = min(alarm.acknowledged_members, len(view.members))
+    alarm = replace(alarm, acknowledged_members=fewest)
     alarm = _with_escalation(replace(alarm, auto_acknowledge_at=None, cleared_by=None), at, delays)
     what = _what_changed(before, view.severity, bool(joined or left))
+    if grown and what in (None, What.MEMBERS, What.EASED):
+        what = What.WORSE
     told: list[Transition] = []
     if not late and not alarm.announced:
         alarm = replace(alarm, announced=True)
@@ -229,6 +237,7 @@ def acknowledge(
         acknowledged_why=why,
         acknowledged_severity=covered,
         acknowledged_at=at,
+        acknowledged_members=len(alarm.members),
         auto_acknowledge_at=None,
         auto_unacknowledge_at=None,
         escalate_at=None,
@@ -404,6 +413,7 @@ def _unacknowledged(alarm: Alarm) -> Alarm:
         acknowledged_why="",
         acknowledged_severity=Severity.NONE,
         acknowledged_at=None,
+        acknowledged_members=0,
         auto_unacknowledge_at=None,
     )
 

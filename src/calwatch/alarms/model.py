@@ -164,6 +164,8 @@ class Alarm:
     acknowledged_why: str = ""
     acknowledged_severity: Severity = Severity.NONE
     acknowledged_at: datetime | None = None
+    acknowledged_members: int = 0
+    """The fewest members it has had since it was acknowledged."""
     auto_acknowledge_at: datetime | None = None
     auto_unacknowledge_at: datetime | None = None
     muted_severity: Severity = Severity.NONE

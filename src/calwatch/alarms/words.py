@@ -109,6 +109,8 @@ def _tag(transition: Transition) -> str:
     match transition.what:
         case What.RAISED:
             return now
+        case What.WORSE if body.has_grown(transition):
+            return f"{now} (grown)"
         case What.WORSE | What.EASED:
             return f"{now} (was {body.grade(transition.before)})"
         case What.MEMBERS:

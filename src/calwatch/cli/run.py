@@ -124,7 +124,8 @@ def _watch(
     if settings.alarms.enabled:
         books = open_books(settings, AlarmStore(ledger), clock)
         parts = (books, Deliveries(ledger), settings.alarms, cameras, connection, clock)
-        alarming = set_up_alarms(*parts, grace_seconds=grace)
+        write = _log_alarm if settings.log.format == "json" else None
+        alarming = set_up_alarms(*parts, grace_seconds=grace, write=write)
         companions.append(alarming.run)
         if settings.web.port is not None:
             listening = listen(settings.web.host, settings.web.port)
@@ -184,6 +185,13 @@ def _serve(
         return await server.run()
 
     return asyncio.run(work())
+
+
+def _log_alarm(line: str) -> None:
+    """Give the lines of a console channel to a log that machines read."""
+    import structlog
+
+    structlog.get_logger("calwatch").warning("alarm", text=line)
 
 
 def _say_started(
