@@ -100,6 +100,14 @@ def test_many_parts_at_once_need_no_second_exposure() -> None:
     assert feed(mine, seen(2), seen(3)) == [(What.RECOVERED, "R22")]
 
 
+def test_a_light_leak_in_one_exposure_is_told_though_the_next_was_judged_first() -> None:
+    mine = book("LATISS")
+    leak = seen(2, amps("LATISS", "LATISS"), kind="dark", test="MEAN", instrument="LATISS")
+    good = [seen(n, kind="dark", instrument="LATISS") for n in (1, 3, 4)]
+    assert feed(mine, good[0], good[1], leak) == [(What.RAISED, "RXX_S00")]
+    assert feed(mine, good[2]) == [(What.RECOVERED, "RXX_S00")]
+
+
 def test_members_join_and_leave_one_alarm() -> None:
     mine = book()
     feed(mine, seen(1, amps("R22")))

@@ -58,6 +58,14 @@ def test_one_exposure_is_enough_where_others_say_the_same() -> None:
     assert Window().take(sample(1, N), RULES, at_once=True).severity is N
 
 
+def test_what_many_say_at_once_counts_though_its_successor_came_first() -> None:
+    after_one = Window().take(sample(2, N), RULES).take(sample(1, S), RULES, at_once=True)
+    assert after_one.severity is S
+    assert after_one.take(sample(3, N), RULES).severity is N
+    after_two = Window((sample(2, N), sample(3, N))).take(sample(1, S), RULES, at_once=True)
+    assert after_two.severity is N
+
+
 def test_an_exposure_that_is_judged_again_counts_once() -> None:
     window = Window().take(sample(1, S), RULES)
     again = window.take(sample(1, S), RULES)

@@ -48,13 +48,14 @@ class Window:
         rules
             How often is enough.
         at_once
-            Others say the same in this exposure: a bad sample needs no second one.
+            Others say the same in this exposure: a bad sample needs no second one. One that comes
+            after its successors counts as well, unless so many of them are good that it is over.
         """
         samples = _with(self.samples, sample, rules.longest)
         if sample not in samples:
             return self
         severity = _judged(samples, self.severity, rules)
-        if at_once and samples[-1] == sample:
+        if at_once and not _is_over(samples, sample, rules):
             severity = max(severity, sample.severity)
         if severity < self.severity:
             # What raised it is settled by what cleared it and must not count a second time.
@@ -90,6 +91,13 @@ def _order(sample: Sample) -> tuple[object, int]:
 def _with(samples: tuple[Sample, ...], sample: Sample, longest: int) -> tuple[Sample, ...]:
     others = [s for s in samples if s.exposure_id != sample.exposure_id]
     return tuple(sorted((*others, sample), key=_order)[-longest:])
+
+
+def _is_over(samples: tuple[Sample, ...], sample: Sample, rules: Persistences) -> bool:
+    """Tell whether enough later samples are good to clear what one sample would raise."""
+    later = samples[samples.index(sample) + 1 :]
+    good = sum(s.severity < sample.severity for s in later)
+    return good >= rules.of(sample.severity).clear.n
 
 
 def _judged(samples: tuple[Sample, ...], now: Severity, rules: Persistences) -> Severity:
