@@ -108,8 +108,6 @@ def _watch(
     from calwatch.service.online import Role, go_online
     from calwatch.service.progress import Event
     from calwatch.service.remote import RemoteWorkers
-    from calwatch.web.app import make_app
-    from calwatch.web.serve import listen, serve
 
     # A wrong camera is told now, not exposure by exposure.
     cameras = {name: judge_settings.camera_of(name) for name in settings.instruments}
@@ -128,6 +126,9 @@ def _watch(
         alarming = set_up_alarms(*parts, grace_seconds=grace, write=write)
         companions.append(alarming.run)
         if settings.web.port is not None:
+            from calwatch.web.app import make_app
+            from calwatch.web.serve import listen, serve
+
             listening = listen(settings.web.host, settings.web.port)
             app = make_app(books, settings.alarms, settings.web, clock)
             companions.append(partial(serve, app, listening))
