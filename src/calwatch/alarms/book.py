@@ -271,13 +271,14 @@ class Book:
                 problem = (finding.family, finding.aspect)
                 key = (part, seen.calib_type, test, finding.aspect)
                 track = self.state.tracks.get(key)
-                if _settled(track, seen, self._was_known(known, part)):
+                was_known = self._was_known(known, part)
+                if _settled(track, seen, was_known):
                     continue
                 if track is None:
                     window = Window(tuple(self._unseen(newer, part)))
                     track = Track(finding.family, finding.unit, finding.section, window)
                 rules = self._persistence(finding, seen.calib_type, test)
-                together = (problem, part) in at_once
+                together = (problem, part) in at_once and not (was_known and newer)
                 window = track.window.take(finding.sample, rules, at_once=together)
                 self.state.tracks[key] = replace(track, window=window)
                 problems.add(problem)
