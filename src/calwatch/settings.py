@@ -202,6 +202,13 @@ class Settings(BaseSettings):
     """Processes that judge."""
     calibration_cache_bytes: int = Field(default=2 * 1024**3, ge=0)
     """Memory for certified calibrations, each worker."""
+    calibration_folder: str = ""
+    """Where all workers of this machine share decompressed bias, dark and flat images: on a local
+    disk that is quicker than decompressing, or in ``/dev/shm``. Mapped from there they do not count
+    against ``calibration_cache_bytes``. None if empty: a daemon fills no disk it was not given."""
+    calibration_folder_bytes: int = Field(default=64 * 1024**3, ge=0)
+    """Bound of that folder. An LSSTCam detector takes 0.2 GB for each of bias, dark and flat; the
+    least recently used make room."""
     retry: RetrySettings = RetrySettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     kafka: KafkaSettings = KafkaSettings()

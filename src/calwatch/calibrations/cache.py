@@ -10,13 +10,23 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from calwatch.calibrations.array_store import ArrayStore, is_mapped
+from calwatch.calibrations.images import IMAGE_TYPES
+from calwatch.calibrations.model import ImageCalibration
+from calwatch.calibrations.read import Calibration
+from calwatch.calibrations.shared import shared_image
+from calwatch.camera.model import Detector
+
 T = TypeVar("T")
 
 
 def array_bytes(value: Any) -> int:
-    """Return the bytes of all arrays in a dataclass, sequence or mapping, however deep."""
+    """Return the bytes of all arrays in a dataclass, sequence or mapping, however deep.
+
+    Arrays that are mapped from a file count nothing: their memory is not the process's own.
+    """
     if isinstance(value, np.ndarray):
-        return int(value.nbytes)
+        return 0 if is_mapped(value) else int(value.nbytes)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return sum(array_bytes(getattr(value, field.name)) for field in dataclasses.fields(value))
     if isinstance(value, (tuple, list)):
@@ -38,10 +48,13 @@ class CalibrationCache:
     max_bytes
         Upper bound of the sum of array sizes. A calibration larger than this is handed out but
         not kept.
+    store
+        Where the processes of this machine share decompressed images; None if they do not.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, store: ArrayStore | None = None) -> None:
         self._max_bytes = max_bytes
+        self._store = store
         self._entries: OrderedDict[str, tuple[object, int]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -89,6 +102,34 @@ class CalibrationCache:
                 self._bytes += size
                 self._shrink()
         return loaded
+
+    def calibration(
+        self, key_uuid: str, calib_type: str, detector: Detector, read: Callable[[], Calibration]
+    ) -> Calibration:
+        """Return a certified calibration: from memory, from the store (images), or from its file.
+
+        Parameters
+        ----------
+        key_uuid
+            Dataset UUID.
+        calib_type
+            Butler dataset type.
+        detector
+            The detector it is to be used for.
+        read
+            Reads its file, as `calwatch.calibrations.read.read_calibration` does.
+
+        Raises
+        ------
+        CalibrationError
+            If it cannot be used; what ``read`` raises passes through.
+        """
+        store = self._store
+        if store is None or calib_type not in IMAGE_TYPES:
+            return self.get(key_uuid, read)
+        # The reader of an image type gives an image.
+        image = cast(Callable[[], ImageCalibration], read)
+        return self.get(key_uuid, lambda: shared_image(store, key_uuid, detector, image))
 
     def clear(self) -> None:
         """Drop everything."""

@@ -78,6 +78,20 @@ def read_image_calibration(calib_type: str, path: Path, detector: Detector) -> I
     )
 
 
+def check_shape(shape: tuple[int, ...], detector: Detector, what: str) -> None:
+    """Refuse an image that is not of the detector's size.
+
+    Raises
+    ------
+    CalibrationError
+        Naming what it is of.
+    """
+    if shape != detector.shape:
+        raise CalibrationError(
+            f"{what} has shape {shape}, detector {detector.name} is {detector.shape}"
+        )
+
+
 def remap_mask(stored: AnyArray, planes: Mapping[str, int]) -> IntArray:
     """Move mask planes from a file's own bits to those of `Mask`.
 
@@ -110,12 +124,9 @@ def _read_planes(hdus: Any, detector: Detector, path: Path) -> tuple[AnyArray, I
     for index, word in _PLANES:
         hdu = hdus[index]
         check_length(hdu, path)
-        shape = tuple(getattr(hdu, "shape", ()))
-        if shape != detector.shape:
-            raise CalibrationError(
-                f"{path}: HDU {index} ({word.lower()}) has shape {shape}, detector {detector.name} "
-                f"is {detector.shape}"
-            )
+        check_shape(
+            tuple(getattr(hdu, "shape", ())), detector, f"{path}: HDU {index} ({word.lower()})"
+        )
         named = text(hdu.header.get("EXTTYPE")) or text(hdu.header.get("EXTNAME"))
         if named in {other for _, other in _PLANES} and named != word:
             raise CalibrationError(f"{path}: HDU {index} is {named}, wanted {word}")
