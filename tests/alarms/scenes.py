@@ -72,12 +72,16 @@ def seen(
     judged: Collection[str] = (),
     instrument: str = "LSSTCam",
     more: Mapping[str, Collection[str]] | None = None,
+    near: Collection[str] = (),
+    physical_filter: str = "",
 ) -> Sighting:
     """Return an exposure in which one test of some amplifiers is bad and all else is good."""
     found = Sighting(instrument, kind, 2026112200000 + number, at(number))
+    found.physical_filter = physical_filter
     for part in judged or amps(instrument, instrument):
         for name in TESTS[kind]:
             found.good[part, name] = 1.0
+    found.near.update({(part, test): (6.1, 6.8) for part in near})
     for name, members in {test: bad, **(more or {})}.items():
         family = RULES.family_of(kind, name)
         for part in members:

@@ -51,11 +51,12 @@ samples = st.builds(
     calibration=words,
     collection=words,
     uuid=words,
+    near=st.booleans(),
 )
 symptoms = st.builds(
     Symptom,
     part=parts,
-    calib_type=st.sampled_from(["bias", "dark", "flat", "ingest"]),
+    calib_type=st.sampled_from(["bias", "dark", "flat", "flat i_39", "ingest"]),
     test=names,
     unit=words,
     section=words,

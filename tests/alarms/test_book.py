@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from scenes import NOON, amps, at, book, reopened, seen
+from scenes import NOON, RULES, amps, at, book, reopened, seen
 
 from calwatch.alarms.book import Book, Condition
 from calwatch.alarms.evidence import ingest_sighting
 from calwatch.alarms.machine import AlarmActionError
 from calwatch.alarms.model import Key, Kind, Severity, What
+from calwatch.alarms.words import message
 
 AMP = "R22_S11/C05"
 KEY = Key("LSSTCam", "readout", "above", AMP)
@@ -73,6 +74,58 @@ def test_each_kind_of_exposure_clears_its_own_part_of_a_problem_only() -> None:
     feed(mine, seen(5), seen(6))
     assert mine.alarms[KEY].active
     assert feed(mine, seen(7, kind="dark"), seen(8, kind="dark")) == [(What.RECOVERED, AMP)]
+
+
+def test_light_that_is_wrong_in_one_filter_is_one_alarm_whatever_the_others_say() -> None:
+    how = {"kind": "flat", "test": "RELATIVE_LEVEL"}
+    mine, number = book(), 0
+    for _day in range(4):
+        for name, bad in (("i_39", [AMP]), ("r_57", [])):
+            for _ in range(3):
+                number += 1
+                feed(mine, seen(number, bad, physical_filter=name, **how))
+    assert told(mine) == [(What.RAISED, AMP)]
+    (symptom,) = mine.alarms[KEY].symptoms
+    assert symptom.calib_type == "flat i_39"
+    for _ in range(2):
+        number += 1
+        feed(mine, seen(number, physical_filter="i_39", **how))
+    assert told(mine)[1:] == [(What.RECOVERED, AMP)]
+
+
+def test_what_has_to_do_with_no_filter_is_counted_over_all_of_them() -> None:
+    how = {"kind": "flat", "test": "OVERSCAN_LEVEL"}
+    mine = book()
+    feed(mine, seen(1, [AMP], physical_filter="i_39", **how))
+    feed(mine, seen(2, [AMP], physical_filter="r_57", **how))
+    assert told(mine) == [(What.RAISED, AMP)]
+
+
+def test_a_late_flat_is_over_only_by_later_flats_of_its_own_filter() -> None:
+    how = {"kind": "flat", "test": "LEVEL", "aspect": "below"}
+    leak = amps("LSSTCam")
+    for name, happened in (("r_57", [What.RAISED]), ("i_39", [])):
+        mine = book()
+        feed(mine, *(seen(n, physical_filter=name, **how) for n in (2, 3)))
+        feed(mine, seen(1, leak, physical_filter="i_39", **how), delay=3)
+        assert [what for what, _ in told(mine)] == happened
+
+
+def test_a_value_that_stays_near_its_limit_keeps_its_alarm_and_says_so() -> None:
+    mine = book()
+    feed(mine, seen(1, [AMP]), seen(2, [AMP]))
+    feed(mine, *(seen(n, near=[AMP]) for n in range(3, 12)))
+    assert told(mine) == [(What.RAISED, AMP), (What.EASED, AMP)]
+    again = reopened(mine)
+    assert again.alarms[KEY].severity is Severity.WARNING
+    assert again.state.to_dict() == mine.state.to_dict()
+    assert "near its limit" in body_of(mine)
+    feed(mine, seen(12), seen(13), seen(14))
+    assert told(mine)[2:] == [(What.RECOVERED, AMP)]
+
+
+def body_of(mine: Book) -> str:
+    return message(mine.transitions[-1], RULES).body
 
 
 def test_too_high_and_too_low_are_two_problems() -> None:

@@ -53,11 +53,17 @@ class AnyLife(RuleBasedStateMachine):
             except AlarmActionError:
                 continue
 
-    @rule(kind=kinds, bad=bad_parts, severity=severities, wait=waits, aspect=aspects)
-    def expose(self, kind, bad, severity, wait, aspect) -> None:
+    @rule(
+        kind=kinds, bad=bad_parts, severity=severities, wait=waits, aspect=aspects,
+        near=some, physical_filter=st.sampled_from(["", "r", "i"]),
+    )  # fmt: skip
+    def expose(self, kind, bad, severity, wait, aspect, near, physical_filter) -> None:
         self.number += 1
         self.now += timedelta(minutes=wait)
         how = {"kind": kind[0], "test": kind[1], "severity": severity, "aspect": aspect}
+        if kind[0] == "flat":
+            how["physical_filter"] = physical_filter
+        how["near"] = near
         found = seen(self.number, bad, instrument="LATISS", **how)
         found.end = self.now
         self.past.append(found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scenes import NOON, RULES, parts
 
 from calwatch.alarms.evidence import (
@@ -13,6 +15,7 @@ from calwatch.alarms.evidence import (
     Link,
     aspect_of,
     ingest_sighting,
+    is_near,
     sighting,
 )
 from calwatch.alarms.model import Severity
@@ -89,6 +92,55 @@ def test_a_warning_is_bad_too_and_what_does_not_count_is_nothing() -> None:
     (finding,) = found.bad["R22_S11/C05", "NOISE"]
     assert (finding.aspect, finding.sample.severity) == ("below", Severity.WARNING)
     assert ("R22_S11/C05", "CR_NOISE") not in {*found.bad, *found.good}
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "expected"),
+    [
+        (0.0, (-1.0, 1.0), False),
+        (0.79, (-1.0, 1.0), False),
+        (0.81, (-1.0, 1.0), True),
+        (-0.81, (-1.0, 1.0), True),
+        (0.97, (0.99 - 0.02, 1.03), False),
+        (0.0017, (None, 0.002), True),
+        (0.0015, (None, 0.002), False),
+        (3500.0, (3000.0, None), True),
+        (3700.0, (3000.0, None), False),
+        (0, (None, 0.0), False),
+        (1, (1.0, None), False),
+        (None, (1.0, 2.0), False),
+        (5.0, (None, None), False),
+    ],
+)
+def test_near_is_a_fifth_of_the_way_from_a_limit(value, limit, expected) -> None:
+    assert is_near(judged("NOISE", value, limit=limit), 0.2) is expected
+
+
+@given(st.floats(-10, 10), st.floats(0.1, 5), st.floats(0, 0.9), st.floats(-1, 1))
+def test_near_is_the_same_on_both_sides_and_never_with_no_margin(centre, half, margin, at) -> None:
+    limit = (centre - half, centre + half)
+    sides = [judged("NOISE", centre + s * at * half, limit=limit) for s in (1, -1)]
+    if abs(abs(at) - (1 - margin)) > 1e-6 and abs(at) < 1 - 1e-6:
+        assert [is_near(test, margin) for test in sides] == [abs(at) > 1 - margin] * 2
+        assert not any(is_near(test, 0.0) for test in sides)
+
+
+def test_a_good_value_near_its_limit_is_marked_and_a_bad_one_is_not() -> None:
+    tests = (judged("NOISE", 6.85), judged("MEAN", 6.5), judged("CR_NOISE", 7.0, "WARNING"))
+    found = seen(result(amps={"C05": amp(*tests)}))
+    assert found.near == {("R22_S11/C05", "NOISE"): BOUNDS}
+    assert ("R22_S11/C05", "NOISE") in found.good
+
+
+def test_tests_of_a_flat_are_counted_by_filter_where_light_matters() -> None:
+    provenance = {"chain": {}, "missing": {}, "physical_filter": "i_39"}
+    flat = seen(result(calib_type="flat", amps={"C05": amp()}, provenance=provenance))
+    assert flat.kind("RELATIVE_LEVEL", RULES) == "flat i_39"
+    assert flat.kind("NO_REFERENCE:flat", RULES) == "flat i_39"
+    assert flat.kind("NO_REFERENCE:ptc", RULES) == flat.kind(MASKED, RULES) == "flat"
+    assert flat.kind("OVERSCAN_LEVEL", RULES) == "flat"
+    bias = seen(result(amps={"C05": amp()}, provenance=provenance))
+    assert bias.kind("NOISE", RULES) == "bias"
 
 
 def test_what_cannot_be_judged_is_neither_good_nor_bad() -> None:

@@ -58,6 +58,8 @@ def test_levels_without_a_rule_are_never_groups() -> None:
         (lambda c: c["groups"][0].update(fraction=1.5), "groups.0.fraction"),
         (lambda c: c["persistence"]["serious"].update({"raise": "3 of 2"}), "M at most N"),
         (lambda c: c["persistence"]["serious"].update({"raise": "often"}), "expected M of N"),
+        (lambda c: c["persistence"].update(margin=1.0), "persistence.margin"),
+        (lambda c: c["by_filter"].append("NOISY"), "by_filter: there is no flat test 'NOISY'"),
         (lambda c: c.update(colour="red"), "colour"),
     ],
 )  # fmt: skip

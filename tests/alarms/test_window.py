@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,11 @@ RULES = Persistences(persistence("2 of 3", "2 of 2"), persistence("3 of 5", "3 o
 
 def sample(number: int, severity: Severity) -> Sample:
     return Sample(NOON + timedelta(minutes=number), number, severity, float(number))
+
+
+def near(number: int) -> Sample:
+    """Return a good value that stands near its limit."""
+    return Sample(NOON + timedelta(minutes=number), number, N, float(number), near=True)
 
 
 def fed(severities, rules: Persistences = RULES) -> list[Severity]:
@@ -51,6 +57,35 @@ def test_a_warning_takes_longer_and_a_serious_one_eases_to_it() -> None:
     assert fed([S, S, W, W]) == [N, S, S, W]
     assert fed([W, S, W, W]) == [N, N, W, W]
     assert fed([W, W, W, S, S]) == [N, N, W, W, S]
+
+
+def fed_samples(samples) -> list[Severity]:
+    window, found = Window(), []
+    for one in samples:
+        window = window.take(one, RULES)
+        found.append(window.severity)
+    return found
+
+
+def test_a_value_near_its_limit_raises_nothing_and_clears_nothing() -> None:
+    assert fed_samples([sample(1, W), near(2), sample(3, W), near(4), near(5)]) == [N] * 5
+    warned = [sample(n, W) for n in range(1, 4)]
+    close = [near(n) for n in range(4, 12)]
+    assert fed_samples([*warned, *close])[-1] is W
+    assert fed_samples([*warned, *close, *(sample(n, N) for n in range(12, 15))])[-1] is N
+
+
+def test_a_serious_value_that_falls_to_its_limit_eases_to_a_warning() -> None:
+    raised = [sample(1, S), sample(2, S)]
+    assert fed_samples([*raised, near(3), near(4)]) == [N, S, S, W]
+    assert fed_samples([*raised, near(3), sample(4, N)])[-1] is N
+
+
+def test_a_value_that_walks_over_its_limit_is_one_problem() -> None:
+    walk = [sample(1, W), sample(2, W), sample(3, W)]
+    walk += [near(n) if n % 5 else sample(n, W) for n in range(4, 60)]
+    found = fed_samples(walk)
+    assert sum(after > before for before, after in pairwise(found)) == 1
 
 
 def test_one_exposure_is_enough_where_others_say_the_same() -> None:
@@ -87,6 +122,17 @@ def test_what_is_older_than_all_that_counts_is_left_out() -> None:
     for number in range(10, 15):
         window = window.take(sample(number, S), RULES)
     assert window.take(sample(1, N), RULES) == window
+
+
+@given(st.lists(st.sampled_from([N, W, S, None]), max_size=30))
+def test_near_is_never_better_than_good_nor_worse_than_a_warning(severities) -> None:
+    def all_with(of_near) -> list[Severity]:
+        given_ = [of_near(n) if s is None else sample(n, s) for n, s in enumerate(severities)]
+        return fed_samples(given_)
+
+    found = all_with(near)
+    best, worst = all_with(lambda n: sample(n, N)), all_with(lambda n: sample(n, W))
+    assert all(b <= f <= w for b, f, w in zip(best, found, worst, strict=True))
 
 
 @given(st.lists(st.sampled_from([N, W, S]), max_size=30))

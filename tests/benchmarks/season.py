@@ -73,6 +73,7 @@ def season(setup: Setup, processes: int) -> tuple[Keeper, Score, Judge]:
 def totals(keeper: Keeper, found: Score, judge: Judge) -> dict[str, Any]:
     """Return what is to be said of the whole season."""
     beyond = [case for case in found.cases if case.expected]
+    on_limit = [case for case in found.cases if case.fault.either]
     delays = [case.delay for case in beyond if case.delay is not None]
     groups = [c for c in beyond if _is_raft(c, judge) and c.fault.rule == "at once"]
     trouble = keeper.trouble
@@ -97,6 +98,8 @@ def totals(keeper: Keeper, found: Score, judge: Judge) -> dict[str, Any]:
             episode.absorbed for case in beyond for episode in case.episodes
         ),
         "false alarms": len(found.all_false),
+        "values that stand on a limit": len(on_limit),
+        "alarms for them (on a limit)": sum(len(case.episodes) for case in on_limit),
         "unstable amplifiers": len(judge.unstable),
         "unstable amplifiers with an alarm": len({e.key.part for e in found.unstable}),
         "alarms of unstable amplifiers": len(found.unstable),
@@ -163,7 +166,7 @@ def _remarks(found: Score) -> list[str]:
             *(["missed"] if case.missed else []),
             *([f"late (exposure {case.found}, due {case.due})"] if case.late else []),
             *([f"{len(case.standing)} alarms"] if case.duplicates else []),
-            *(["false"] if case.episodes and not case.expected else []),
+            *(["false"] if case.episodes and not case.may_be_told else []),
             *([f"told by {case.told_by}"] if case.found and not case.episodes else []),
         ]
         if words:

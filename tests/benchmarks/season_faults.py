@@ -39,6 +39,8 @@ class Fault:
     """Which exposures have it: of (kind, day since it began, number within the day)."""
     expected: bool = True
     """Whether it is beyond any limit; if not, no alarm may come of it."""
+    either: bool = False
+    """Whether it stands on a limit: an alarm is as right as none, but not one after the other."""
 
     also: tuple[tuple[str, str], ...] = ()
     """Other (family, aspect) in which the same problem shows."""

@@ -30,7 +30,7 @@ The model, and where its numbers come from. "SITCOMTN-148" is the camera team's 
 * One spurious bias shift in 100,000 amplifier biases.
 
 What it does not hold: correlations between amplifiers beside those of a board, changes of
-temperature within a day, other filters, the pixels themselves.
+temperature within a day, the pixels themselves. Both filters of the flats are alike.
 """
 
 from __future__ import annotations

@@ -222,15 +222,25 @@ def _now_and_then() -> list[Fault]:
 
 
 def _near_limits() -> list[Fault]:
+    """Return values near a limit: as near as the wander of the model leaves them on their side."""
     below, beyond = "just below a limit", "just beyond a warning limit"
+    on = "on a warning limit"
     no = {"expected": False}
+    either = {"expected": False, "either": True}
     warn = "warning"
     return [
+        noise(on, "R11_S22/C02", 1.041, 6, 40, warn, change=exactly("ratio", 1.041), **either),
+        overscan(on, "R43_S21/C13", 20.0, 4, 40, warn, **either),
+        _relative(on, "R12_S20/C15", 0.99, 5, 40, rule=warn, **either),
+        _relative(
+            "less light in one filter", "R41_S22/C03", 0.96, 44, 5,
+            times=lambda kind, day, number: kind == "flat" and number <= 3,
+        ),
         noise(below, "R10_S20/C03", 1.036, 3, 30, change=exactly("ratio", 1.036), **no),
         noise(below, "R23_S11/C10", 0.964, 3, 30, change=exactly("ratio", 0.964), **no),
-        _relative(below, "R43_S00/C04", 0.9925, 8, 20, **no),
+        _relative(below, "R43_S00/C04", 0.995, 8, 20, **no),
         leak(below, "R41_S20/C06", 0.4, 22, warn, **no),
-        overscan(below, "R34_S02", 12.0, 5, 20, **no),
+        overscan(below, "R34_S02", 6.0, 5, 20, **no),
         lamp(below, 0.17, 20, **no),
         noise(beyond, "R11_S10/C07", 1.050, 34, 3, warn, change=exactly("ratio", 1.050)),
         _relative(beyond, "R30_S22/C14", 0.980, 50, 3, rule=warn),

@@ -33,7 +33,8 @@ NEEDED = {
     "dark": ("bias", "dark", "ptc", "defects"),
     "flat": ("bias", "dark", "flat", "ptc", "defects"),
 }
-FILTER = "i_39"
+FILTERS = ("i_39", "r_57")
+"""Of the first and the second half of a day's flats."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,12 @@ class Slot:
     @property
     def end(self) -> datetime:
         return FIRST + timedelta(days=self.day) + self.order * STEP
+
+    @property
+    def physical_filter(self) -> str:
+        if self.kind != "flat":
+            return ""
+        return FILTERS[0] if self.number <= PROGRAM["flat"] // 2 else FILTERS[1]
 
     @property
     def exposure_id(self) -> int:
@@ -167,7 +174,10 @@ class Judge:
                 t: why for t, why in at.missing.get(detector.name, {}).items()
                 if t in NEEDED[slot.kind]
             },
-            provenance={"chain": _chain(slot.kind, detector.name, at)},
+            provenance={
+                "chain": _chain(slot, detector.name, at),
+                "physical_filter": slot.physical_filter,
+            },
         )  # fmt: skip
         if detector.name in at.unreadable:
             why = "the raw file is damaged"
@@ -205,11 +215,11 @@ def _levels(amps: dict[str, dict[str, float]], faults: dict[str, str]) -> dict[s
     return {"DET_MEAN": float(means.mean()), "DET_SCATTER": float(means.std(ddof=1))}
 
 
-def _chain(kind: str, detector: str, at: Conditions) -> dict[str, dict[str, object]]:
+def _chain(slot: Slot, detector: str, at: Conditions) -> dict[str, dict[str, object]]:
     generations = at.chains.get(detector, {})
     missing = at.missing.get(detector, {})
     found: dict[str, dict[str, object]] = {}
-    for calib_type in NEEDED[kind]:
+    for calib_type in NEEDED[slot.kind]:
         if calib_type in missing:
             continue
         day = 15 + generations.get(calib_type, 0)
@@ -218,7 +228,7 @@ def _chain(kind: str, detector: str, at: Conditions) -> dict[str, dict[str, obje
             "run": f"u/calib/{calib_type}.202608{day}",
             "collection": f"LSSTCam/calib/{calib_type}.202608{day}",
             "begin_tai": 61_000.0 + day,
-            "physical_filter": FILTER if calib_type == "flat" else "",
+            "physical_filter": slot.physical_filter if calib_type == "flat" else "",
         }
     return found
 

@@ -52,6 +52,10 @@ class Case:
         return self.fault.expected and self.due is not None
 
     @property
+    def may_be_told(self) -> bool:
+        return self.expected or self.fault.either
+
+    @property
     def missed(self) -> bool:
         return self.expected and self.found is None
 
@@ -67,7 +71,7 @@ class Case:
 
     @property
     def duplicates(self) -> int:
-        return max(len(self.standing) - 1, 0) if self.expected else 0
+        return max(len(self.standing) - 1, 0) if self.may_be_told else 0
 
     @property
     def span(self) -> tuple[int, int]:
@@ -88,7 +92,7 @@ class Score:
 
     @property
     def all_false(self) -> list[Episode]:
-        return self.false + [e for c in self.cases if not c.expected for e in c.episodes]
+        return self.false + [e for c in self.cases if not c.may_be_told for e in c.episodes]
 
 
 def score(

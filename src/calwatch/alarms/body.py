@@ -203,6 +203,7 @@ def _heading(symptom: Symptom) -> str:
 
 def _sample(symptom: Symptom, sample: Sample) -> str:
     bad = "" if sample.severity is Severity.NONE else f" {sample.severity.name}"
+    bad = " near its limit" if sample.near else bad
     return f"  {sample.exposure_id}: {number(sample.value, symptom.unit) or 'no value'}{bad}"
 
 

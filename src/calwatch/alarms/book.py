@@ -216,7 +216,8 @@ class Book:
         known = 0 if before is None else before.detectors
         bits = {self.frame.parts.bit(part) for part, test in seen.good if test != UNREADABLE}
         bits |= {self.frame.parts.bit(part) for part, test in seen.bad if test != UNREADABLE}
-        mine = Seen(seen.end, seen.exposure_id, known | sum(1 << bit for bit in bits))
+        bits_set = known | sum(1 << bit for bit in bits)
+        mine = Seen(seen.end, seen.exposure_id, bits_set, seen.physical_filter)
         others = [one for one in recent if one is not before]
         self.state.recent[seen.calib_type] = sorted([*others, mine])[-RECENT:]
         newer = [one for one in others if (one.end, one.exposure_id) > (mine.end, mine.exposure_id)]
@@ -269,13 +270,13 @@ class Book:
         for (part, test), findings in seen.bad.items():
             for finding in findings:
                 problem = (finding.family, finding.aspect)
-                key = (part, seen.calib_type, test, finding.aspect)
+                key = (part, seen.kind(test, self.frame.rules), test, finding.aspect)
                 track = self.state.tracks.get(key)
                 was_known = self._was_known(known, part)
                 if _settled(track, seen, was_known):
                     continue
                 if track is None:
-                    window = Window(tuple(self._unseen(newer, part)))
+                    window = Window(tuple(self._unseen(newer, seen, part, test)))
                     track = Track(finding.family, finding.unit, finding.section, window)
                 rules = self._persistence(finding, seen.calib_type, test)
                 together = (problem, part) in at_once and not (was_known and newer)
@@ -284,23 +285,30 @@ class Book:
                 problems.add(problem)
         return problems
 
-    def _unseen(self, newer: Iterable[Seen], part: str) -> Iterable[Sample]:
+    def _unseen(
+        self, newer: Iterable[Seen], seen: Sighting, part: str, test: str
+    ) -> Iterable[Sample]:
         """Yield good samples of later exposures: had they been bad there, there were a track."""
+        by_filter = test in self.frame.rules.by_filter
         for one in newer:
-            if self._was_known(one.detectors, part):
+            same = not by_filter or one.physical_filter == seen.physical_filter
+            if same and self._was_known(one.detectors, part):
                 yield Sample(one.end, one.exposure_id, Severity.NONE)
 
     def _take_good(self, seen: Sighting, known: int) -> set[Problem]:
         problems = set()
         for key, track in self.state.tracks.items():
-            part, calib_type, test, aspect = key
-            if calib_type != seen.calib_type or (part, test) not in seen.good:
+            part, kind, test, aspect = key
+            spot = (part, test)
+            if spot not in seen.good or kind != seen.kind(test, self.frame.rules):
                 continue
             if _settled(track, seen, self._was_known(known, part)):
                 continue
-            sample = Sample(seen.end, seen.exposure_id, Severity.NONE, seen.good[part, test])
+            limit, near = seen.near.get(spot, (None, None)), spot in seen.near
+            good = Severity.NONE
+            sample = Sample(seen.end, seen.exposure_id, good, seen.good[spot], limit, near=near)
             finding = Finding(track.family, aspect, sample)
-            rules = self._persistence(finding, calib_type, test)
+            rules = self._persistence(finding, seen.calib_type, test)
             self.state.tracks[key] = replace(track, window=track.window.take(sample, rules))
             problems.add((track.family, aspect))
         return problems

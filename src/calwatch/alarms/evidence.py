@@ -58,13 +58,24 @@ class Sighting:
     bad: dict[Spot, list[Finding]] = field(default_factory=dict)
     good: dict[Spot, float | None] = field(default_factory=dict)
     """Value of each test that was passed without a warning."""
+    near: dict[Spot, tuple[float | None, float | None]] = field(default_factory=dict)
+    """Allowed range of those of them whose value stands near its limit."""
+    physical_filter: str = ""
+    """Of a flat; empty where it is not known or does not matter."""
     chains: dict[str, dict[str, Link]] = field(default_factory=dict)
     """Name of the CCD to what it was judged with, by calibration type (and filter)."""
+
+    def kind(self, test: str, rules: Rules) -> str:
+        """Return which exposures one test is counted over: ``bias``, or ``flat i_39``."""
+        if self.physical_filter and test in rules.by_filter:
+            return f"{self.calib_type} {self.physical_filter}"
+        return self.calib_type
 
     def blame(self, part: str, test: str, finding: Finding) -> None:
         """Note something bad."""
         self.bad.setdefault((part, test), []).append(finding)
         self.good.pop((part, test), None)
+        self.near.pop((part, test), None)
 
 
 def sighting(
@@ -89,6 +100,8 @@ def sighting(
     """
     first = results[0]
     seen = Sighting(first.instrument, first.calib_type, first.exposure_id, end)
+    if first.calib_type == "flat":
+        seen.physical_filter = str(first.provenance.get("physical_filter") or "")
     reader = _Reader(seen, rules)
     for result in results:
         reader.detector(result)
@@ -132,6 +145,29 @@ def aspect_of(family: Family, test: TestResult) -> str:
     return "above" if upper is not None and test.value >= upper else "below"
 
 
+def is_near(test: TestResult, margin: float) -> bool:
+    """Tell whether a good value stands near its limit, so that it clears nothing.
+
+    Parameters
+    ----------
+    test
+        A test that was passed without a warning.
+    margin
+        How near: in parts of half the allowed range, or of the limit where it has one side only.
+        A count that stands on its limit is as good as a count can be and is not near.
+    """
+    value, (lower, upper) = test.value, test.limit
+    if value is None or value in (lower, upper):
+        return False
+    if lower is not None and upper is not None:
+        width = margin * (upper - lower) / 2
+    else:
+        width = margin * abs(lower or upper or 0.0)
+    return (upper is not None and value > upper - width) or (
+        lower is not None and value < lower + width
+    )
+
+
 @dataclass(slots=True)
 class _Reader:
     """Reads results into a sighting."""
@@ -172,6 +208,8 @@ class _Reader:
                 continue
             if not test.severity:
                 self.seen.good[part, name] = test.value
+                if is_near(test, self.rules.persistence.margin):
+                    self.seen.near[part, name] = test.limit
                 continue
             family = self.rules.family_of(self.seen.calib_type, name)
             reference = _reference(family, self.seen.calib_type, chain)

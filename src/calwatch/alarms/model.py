@@ -103,6 +103,13 @@ class Sample:
     """Dataset id of that calibration."""
     calibration: str = ""
     """Its type, such as ``ptc``."""
+    near: bool = False
+    """Whether a good value stands so near to its limit that nothing is over yet."""
+
+    @property
+    def held(self) -> Severity:
+        """What it keeps open: its severity, or WARNING if it is good by a hair only."""
+        return Severity.WARNING if self.near else self.severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,8 @@ class Symptom:
 
     part: str
     calib_type: str
-    """Kind of exposure: ``bias``, ``dark``, ``flat``, or ``ingest`` for what did not come."""
+    """Kind of exposure: ``bias``, ``dark``, ``flat``, ``flat i_39`` where the filter matters, or
+    ``ingest`` for what did not come."""
     test: str
     unit: str
     section: str

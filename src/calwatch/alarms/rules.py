@@ -35,6 +35,8 @@ class Persistences(_Strict):
     unknown: Persistence
     ingest: Persistence
     chain: Persistence
+    margin: float = Field(default=0.2, ge=0, lt=1)
+    """Nearer to its limit than this a good value clears nothing; see `calwatch.alarms.evidence`."""
 
 
 class Causes(_Strict):
@@ -100,6 +102,8 @@ class Rules(_Strict):
     families: tuple[Family, ...] = Field(min_length=1)
     explained: tuple[Explained, ...] = ()
     groups: tuple[Group, ...] = ()
+    by_filter: tuple[str, ...] = ()
+    """Tests of flats that are counted filter by filter."""
 
     @model_validator(mode="after")
     def _holds_together(self) -> Rules:
@@ -117,6 +121,9 @@ class Rules(_Strict):
         for rule in self.explained:
             for test in (rule.test, *rule.by):
                 problems += _unknown_test("explained", rule.calib_type, test)
+        for test in self.by_filter:
+            if test != "NO_REFERENCE:flat":
+                problems += _unknown_test("by_filter", "flat", test)
         levels = [group.level for group in self.groups]
         problems += [
             f"group {n} is given twice" for n in sorted(set(levels)) if levels.count(n) > 1

@@ -60,6 +60,7 @@ class Seen:
     exposure_id: int
     detectors: int = 0
     """A bit for each detector that said something (`calwatch.alarms.parts.Parts.bit`)."""
+    physical_filter: str = ""
 
 
 @dataclass(slots=True)
@@ -83,10 +84,7 @@ class BookState:
         return {
             "clock": self.clock.isoformat(),
             "last": self.last.isoformat(),
-            "recent": {
-                kind: [[one.end.isoformat(), one.exposure_id, f"{one.detectors:x}"] for one in seen]
-                for kind, seen in self.recent.items()
-            },
+            "recent": {kind: [_seen(one) for one in seen] for kind, seen in self.recent.items()},
             "tracks": [[*key, *_track(track)] for key, track in self.tracks.items()],
             "mutes": {
                 name: [mute.severity.value, mute.who, mute.why, mute.until.isoformat()]
@@ -107,8 +105,7 @@ class BookState:
             clock=_time(content["clock"]),
             last=_time(content["last"]),
             recent={
-                kind: [Seen(_time(end), number, int(bits, 16)) for end, number, bits in seen]
-                for kind, seen in content["recent"].items()
+                kind: [_read_seen(one) for one in seen] for kind, seen in content["recent"].items()
             },
             tracks=dict(_tracks(content["tracks"])),
             mutes={
@@ -126,6 +123,15 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def _seen(one: Seen) -> list[Any]:
+    return [one.end.isoformat(), one.exposure_id, f"{one.detectors:x}", one.physical_filter]
+
+
+def _read_seen(content: Sequence[Any]) -> Seen:
+    end, number, bits, *rest = content
+    return Seen(_time(end), number, int(bits, 16), *rest)
+
+
 def _track(track: Track) -> list[Any]:
     samples = [
         [
@@ -138,6 +144,7 @@ def _track(track: Track) -> list[Any]:
             s.collection,
             s.uuid,
             s.calibration,
+            s.near,
         ]
         for s in track.window.samples
     ]
@@ -147,18 +154,8 @@ def _track(track: Track) -> list[Any]:
 def _tracks(content: Iterable[Sequence[Any]]) -> Iterable[tuple[TrackKey, Track]]:
     for part, calib_type, test, aspect, family, unit, section, severity, samples in content:
         read = tuple(
-            Sample(
-                _time(end),
-                number,
-                Severity(grave),
-                value,
-                (limit[0], limit[1]),
-                reason,
-                collection,
-                uuid,
-                calibration,
-            )
-            for end, number, grave, value, limit, reason, collection, uuid, calibration in samples
+            Sample(_time(end), number, Severity(grave), value, (limit[0], limit[1]), *rest)
+            for end, number, grave, value, limit, *rest in samples
         )
         window = Window(read, Severity(severity))
         yield (part, calib_type, test, aspect), Track(family, unit, section, window)

@@ -31,7 +31,9 @@ class Window:
     """The samples of one test of one part, and the severity they have led to.
 
     A problem is raised by a bad exposure only and cleared by a good one only. An exposure that
-    could not be judged leaves no sample: it neither raises nor clears.
+    could not be judged leaves no sample: it neither raises nor clears. A value that is good by a
+    hair (`Sample.near`) raises nothing and clears nothing, so that one which stands on its limit
+    is one problem and not a new one every day.
     """
 
     samples: tuple[Sample, ...] = ()
@@ -96,20 +98,20 @@ def _with(samples: tuple[Sample, ...], sample: Sample, longest: int) -> tuple[Sa
 def _is_over(samples: tuple[Sample, ...], sample: Sample, rules: Persistences) -> bool:
     """Tell whether enough later samples are good to clear what one sample would raise."""
     later = samples[samples.index(sample) + 1 :]
-    good = sum(s.severity < sample.severity for s in later)
+    good = sum(s.held < sample.severity for s in later)
     return good >= rules.of(sample.severity).clear.n
 
 
 def _judged(samples: tuple[Sample, ...], now: Severity, rules: Persistences) -> Severity:
     """Return the severity that the samples lead to, from the present one."""
-    newest = samples[-1].severity
+    newest = samples[-1]
     for severity in (Severity.SERIOUS, Severity.WARNING):
         share = rules.of(severity).raise_
         bad = sum(s.severity >= severity for s in samples[-share.n :])
-        if severity > now and newest >= severity and bad >= share.m:
+        if severity > now and newest.severity >= severity and bad >= share.m:
             return severity
     share = rules.of(now).clear
-    good = sum(s.severity < now for s in samples[-share.n :])
-    if newest < now and good >= share.m:
-        return newest
+    good = sum(s.held < now for s in samples[-share.n :])
+    if newest.held < now and good >= share.m:
+        return newest.held
     return now

@@ -266,6 +266,7 @@ def _exposure(
             "collection": job.chain.collection,
             "fingerprint": job.chain.fingerprint,
             "chain": {name: asdict(dataset) for name, dataset in job.chain.datasets.items()},
+            "physical_filter": job.exposure.physical_filter,
             "raw": {"uuid": job.raw.uuid, "run": job.raw.run, "uri": job.raw.uri},
         },
         warnings=tuple(warnings),

@@ -77,8 +77,8 @@ class DetectorResult:
     detector_tests: Mapping[str, TestResult]
     provenance: Mapping[str, Any]
     """``chain`` (per type: uuid, run, collection, begin_tai, end_tai), ``fingerprint``,
-    ``collection``, ``raw`` (uuid, uri), ``missing`` (needed types that were not usable, with the
-    reason), ``steps_applied``, ``steps_not_applied``."""
+    ``collection``, ``physical_filter``, ``raw`` (uuid, uri), ``missing`` (needed types that were
+    not usable, with the reason), ``steps_applied``, ``steps_not_applied``."""
     algorithm: str
     limits: str
     """Profile and version, such as ``dmtn101 2026-11-22``."""
