@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import AnyArray, DoubleArray
+from calwatch.arrays import AnyArray, DoubleArray, IntArray
 from calwatch.calibrations.model import PhotonTransferCurve
 from calwatch.camera.model import Amplifier, Detector
 
@@ -36,6 +36,19 @@ class RawCheck:
     """Why an amplifier cannot be judged, in words that follow its name; empty if it can."""
     saturated: DoubleArray
     """Fraction of imaging pixels at a rail, in flats also those above the certified turnoff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What stands in the raw pixels of one amplifier."""
+
+    low: float
+    """ADU, of the pixels that are numbers."""
+    high: float
+    """ADU, of the pixels that are numbers."""
+    n_zero: int
+    n_nan: int
+    """Pixels that are no numbers."""
 
 
 def check_raw(
@@ -60,57 +73,78 @@ def check_raw(
     faults = []
     saturated = np.zeros(len(detector.amplifiers))
     for i, amp in enumerate(detector.amplifiers):
-        fault = _fault(pixels[i], amp, calib_type)
-        faults.append(fault)
+        census = take_census(pixels[i])
+        faults.append(_fault(pixels[i], amp, calib_type, census))
         turnoff = float(ptc.turnoff[i]) if ptc is not None and calib_type == "flat" else math.nan
-        saturated[i] = _saturated_fraction(pixels[i], amp, turnoff)
+        saturated[i] = _saturated_fraction(pixels[i], amp, turnoff, census)
     return RawCheck(tuple(faults), saturated)
 
 
-def _fault(pixels: AnyArray, amp: Amplifier, calib_type: str) -> str:
-    low, high, n_zero, n_nan = _census(pixels)
-    if n_nan >= RAILED_FRACTION * pixels.size:
-        return f"{_share(n_nan / pixels.size)} of raw pixels are not numbers"
-    if low == high:
-        return f"all raw pixels are {low:.0f}"
-    if n_zero >= RAILED_FRACTION * pixels.size:
-        return f"{_share(n_zero / pixels.size)} of raw pixels stand at 0"
-    if high not in RAILS:
+def _fault(pixels: AnyArray, amp: Amplifier, calib_type: str, census: Census) -> str:
+    if census.n_nan >= RAILED_FRACTION * pixels.size:
+        return f"{_share(census.n_nan / pixels.size)} of raw pixels are not numbers"
+    if census.low == census.high:
+        return f"all raw pixels are {census.low:.0f}"
+    if census.n_zero >= RAILED_FRACTION * pixels.size:
+        return f"{_share(census.n_zero / pixels.size)} of raw pixels stand at 0"
+    if census.high not in RAILS:
         return ""
-    railed = np.count_nonzero(pixels == high) / pixels.size
+    railed = np.count_nonzero(pixels == census.high) / pixels.size
     if railed < RAILED_FRACTION:
         return ""
     if calib_type == "flat" and amp.serial_overscan.area:
         overscan = pixels[amp.serial_overscan.slices]
-        if np.count_nonzero(overscan == high) < RAILED_FRACTION * overscan.size:
+        if np.count_nonzero(overscan == census.high) < RAILED_FRACTION * overscan.size:
             return ""
-    return f"{_share(railed)} of raw pixels stand at {high:.0f}"
+    return f"{_share(railed)} of raw pixels stand at {census.high:.0f}"
+
+
+def take_census(pixels: AnyArray) -> Census:
+    """Count what stands in the raw pixels of one amplifier, shape (rows, columns).
+
+    Integers, as the cameras write them, go through a kernel; it is held to `take_census_reference`.
+    """
+    if pixels.dtype == np.int32:
+        low, high, n_zero = _integer_census(pixels)
+        return Census(float(low), float(high), int(n_zero), 0)
+    return take_census_reference(pixels)
+
+
+def take_census_reference(pixels: AnyArray) -> Census:
+    """Do what `take_census` does, in plain numpy and for any type of pixels."""
+    finite = pixels[np.isfinite(pixels)]
+    n_nan = pixels.size - finite.size
+    if not finite.size:
+        return Census(math.inf, -math.inf, 0, n_nan)
+    n_zero = int(np.count_nonzero(finite == 0))
+    return Census(float(finite.min()), float(finite.max()), n_zero, n_nan)
 
 
 @njit(cache=True, nogil=True)
-def _census(pixels: AnyArray) -> tuple[float, float, int, int]:
-    """Return the minimum, the maximum, and the numbers of zeros and of values not finite."""
-    low = np.inf
-    high = -np.inf
+def _integer_census(pixels: IntArray) -> tuple[int, int, int]:
+    """Return the minimum, the maximum and the number of zeros."""
+    low = pixels[0, 0]
+    high = pixels[0, 0]
     n_zero = 0
-    n_nan = 0
-    for value in pixels.flat:
-        if not np.isfinite(value):
-            n_nan += 1
-            continue
-        if value == 0:
-            n_zero += 1
-        if value < low:
-            low = np.float64(value)
-        if value > high:
-            high = np.float64(value)
-    return low, high, n_zero, n_nan
+    for y in range(pixels.shape[0]):
+        row = pixels[y]
+        for x in range(row.size):
+            low = min(low, row[x])
+            high = max(high, row[x])
+            n_zero += row[x] == 0
+    return low, high, n_zero
 
 
-def _saturated_fraction(pixels: AnyArray, amp: Amplifier, turnoff: float) -> float:
+def _saturated_fraction(pixels: AnyArray, amp: Amplifier, turnoff: float, census: Census) -> float:
+    turns = math.isfinite(turnoff) and turnoff > 0
+    # The level of the overscan is no lower than the lowest pixel: most amplifiers end here.
+    lowest_level = census.low if amp.serial_overscan.area else 0.0
+    least = turnoff + lowest_level if turns else math.inf
+    if census.n_nan == 0 and census.high < min(least, *RAILS):
+        return 0.0
     data = pixels[amp.data.slices]
     threshold = math.inf
-    if math.isfinite(turnoff) and turnoff > 0:
+    if turns:
         overscan = pixels[amp.serial_overscan.slices]
         level = float(np.median(overscan)) if overscan.size else 0.0
         threshold = turnoff + level
