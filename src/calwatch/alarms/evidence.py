@@ -228,6 +228,7 @@ class _Reader:
         test: TestResult | None = None,
         reference: Mapping[str, str] | None = None,
     ) -> Sample:
+        known = reference or {}
         return Sample(
             self.seen.end,
             self.seen.exposure_id,
@@ -235,7 +236,9 @@ class _Reader:
             test.value if test else None,
             test.limit if test else (None, None),
             reason,
-            **(reference or {}),
+            collection=known.get("collection", ""),
+            uuid=known.get("uuid", ""),
+            calibration=known.get("calibration", ""),
         )
 
 
