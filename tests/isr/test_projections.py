@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calwatch.camera.model import Box
-from calwatch.isr.projections import project
+from calwatch.isr.projections import project, project_reference
 
 
 def test_means_of_rows_and_columns(detector):
@@ -26,3 +28,14 @@ def test_smaller_amplifiers_are_padded(detector):
     rows, _ = project(np.ones(detector.shape, np.float32), uneven)
     assert np.isnan(rows[0, 60:]).all()
     assert np.isfinite(rows[1]).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-1e5, 1e5), st.integers(0, 3))
+def test_the_kernel_averages_as_numpy_does(detector, seed, level, n_missing):
+    rng = np.random.default_rng(seed)
+    image = rng.normal(level, 100.0, detector.shape).astype(np.float32)
+    image[rng.integers(0, 128, n_missing), rng.integers(0, 60, n_missing)] = np.nan
+    for fast, plain in zip(
+        project(image, detector), project_reference(image, detector), strict=True
+    ):
+        np.testing.assert_allclose(fast, plain, rtol=1e-12, atol=1e-9)
