@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import linregress
 
-from calwatch.isr.bias_shift import find_bias_shifts, overscan_row_means
+from calwatch.isr import bias_shift
+from calwatch.isr.bias_shift import (
+    find_bias_shifts,
+    overscan_row_means,
+    overscan_row_means_reference,
+)
 
 
 def levels(n=2048, noise=0.5, seed=0):
@@ -82,3 +91,19 @@ def test_row_means_run_in_the_focal_planes_orientation(detector):
         expected = np.arange(76) * 100 + used.mean()
         expected = expected[::-1] if amp.flip_y else expected
         assert overscan_row_means(pixels, amp) == pytest.approx(expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 2e5), st.integers(0, 2))
+def test_the_kernel_averages_as_numpy_does(detector, seed, level, n_missing):
+    rng = np.random.default_rng(seed)
+    pixels = rng.normal(level, 5.0, (76, 49)).astype(np.float32)
+    pixels[rng.integers(0, 76, n_missing), rng.integers(0, 49, n_missing)] = np.nan
+    for amp in detector.amplifiers:
+        fast, plain = overscan_row_means(pixels, amp), overscan_row_means_reference(pixels, amp)
+        np.testing.assert_allclose(fast, plain, rtol=1e-12, atol=1e-9)
+
+
+@given(arrays(np.float64, st.integers(2, 40), elements=st.floats(-1e5, 1e5)))
+def test_the_slope_is_that_of_a_linear_regression(values):
+    expected = linregress(np.arange(values.size), values).slope
+    assert bias_shift._slope(values) == pytest.approx(expected, rel=1e-9, abs=1e-9)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
+from numba import njit
 from scipy.signal import butter, filtfilt
-from scipy.stats import linregress
 
 from calwatch.arrays import DoubleArray, FloatArray
 from calwatch.camera.model import Amplifier
@@ -44,10 +46,32 @@ def overscan_row_means(amplifier: FloatArray, amp: Amplifier) -> DoubleArray | N
     box = fit_box(amp)
     if box is None or box.width <= SKIPPED:
         return None
+    means = np.empty(box.height)
+    first = box.x0 if amp.flip_x else box.x0 + SKIPPED
+    _row_means(amplifier, box.y0, first, box.width - SKIPPED, means)
+    return means[::-1] if amp.flip_y else means
+
+
+def overscan_row_means_reference(amplifier: FloatArray, amp: Amplifier) -> DoubleArray | None:
+    """Do what `overscan_row_means` does, in plain numpy."""
+    box = fit_box(amp)
+    if box is None or box.width <= SKIPPED:
+        return None
     means: DoubleArray = orient(amplifier[box.slices], amp)[:, SKIPPED:].mean(
         axis=1, dtype=np.float64
     )
     return means
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _row_means(pixels: FloatArray, y0: int, x0: int, width: int, means: DoubleArray) -> None:
+    """Average `width` pixels from column x0 of as many rows as there are means."""
+    for y in range(means.size):
+        row = pixels[y0 + y][x0 : x0 + width]
+        total = 0.0
+        for x in range(width):
+            total += np.float64(row[x])
+        means[y] = total / width
 
 
 def find_bias_shifts(levels: DoubleArray) -> tuple[tuple[BiasShift, ...], float]:
@@ -72,8 +96,7 @@ def find_bias_shifts(levels: DoubleArray) -> tuple[tuple[BiasShift, ...], float]
     """
     if levels.size < 2 * WINDOW or not np.isfinite(levels).all():
         return (), np.nan
-    b, a = butter(FILTER_ORDER, CUTOFF, "high")
-    noise = float(np.std(filtfilt(b, a, levels)))
+    noise = float(np.std(filtfilt(*_high_pass(), levels)))
     ramp = np.arange(WINDOW, dtype=np.float64)
     kernel = np.concatenate([ramp, -ramp[:0:-1]]) / ramp.sum()
     steps = np.pad(np.convolve(levels, kernel, "valid"), (WINDOW - 1, WINDOW))
@@ -87,10 +110,23 @@ def find_bias_shifts(levels: DoubleArray) -> tuple[tuple[BiasShift, ...], float]
     return tuple(shifts), noise
 
 
+@cache
+def _high_pass() -> tuple[DoubleArray, DoubleArray]:
+    """Return the coefficients of the filter, numerator and denominator."""
+    b, a = butter(FILTER_ORDER, CUTOFF, "high")
+    return b, a
+
+
 def _flat_around(levels: DoubleArray, row: int, height: float) -> bool:
     """Tell whether neither side of a step trends as much as the step itself."""
     for side in (levels[row - WINDOW : row], levels[row : row + WINDOW]):
-        trend = 2 * linregress(np.arange(side.size), side).slope * side.size
+        trend = 2 * _slope(side) * side.size
         if not (trend < height if height > 0 else trend > height):
             return False
     return True
+
+
+def _slope(values: DoubleArray) -> float:
+    """Return the slope of the straight line through equidistant values, by least squares."""
+    places = np.arange(values.size) - (values.size - 1) / 2
+    return float(places @ (values - values.mean()) / (places @ places))
