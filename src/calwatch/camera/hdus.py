@@ -17,7 +17,7 @@ from calwatch.errors import RawError
 BLOCK = 2880
 _CARD = 80
 _END = b"END" + b" " * (_CARD - 3)
-_STRING = re.compile(r"\s*'((?:[^']|'')*)'")
+_STRING = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
 _COMMENTARY = ("COMMENT", "HISTORY", "")
 
 
@@ -63,7 +63,7 @@ class Hdu:
         return tuple(size if isinstance(size, int) else 0 for size in sizes)
 
 
-def walk(data: bytes, source: str) -> list[Hdu]:
+def walk(data: bytes | memoryview, source: str) -> list[Hdu]:
     """Return every HDU of a FITS file.
 
     Parameters
@@ -85,7 +85,7 @@ def walk(data: bytes, source: str) -> list[Hdu]:
     while position < len(data):
         start = data[position : position + 9]
         if hdus and start != b"XTENSION=":
-            if not data[position : position + BLOCK].strip(b"\0 "):
+            if not bytes(data[position : position + BLOCK]).strip(b"\0 "):
                 break
             raise RawError(
                 f"{source}: what follows {hdus[-1].label} is not an HDU "
@@ -99,7 +99,7 @@ def walk(data: bytes, source: str) -> list[Hdu]:
     return hdus
 
 
-def datasum_agrees(data: bytes, hdu: Hdu) -> bool | None:
+def datasum_agrees(data: bytes | memoryview, hdu: Hdu) -> bool | None:
     """Return whether the data agree with DATASUM; None if the HDU carries none.
 
     The sum is the 32-bit ones'-complement sum of the padded data (FITS Standard 4.0, §4.4.2.7),
@@ -117,14 +117,12 @@ def datasum_agrees(data: bytes, hdu: Hdu) -> bool | None:
     return (total - expected) % 0xFFFFFFFF == 0
 
 
-def _hdu(data: bytes, start: int, index: int, source: str) -> Hdu:
-    end = data.find(_END, start)
-    while end >= 0 and (end - start) % _CARD:
-        end = data.find(_END, end + 1)
-    if end < 0:
+def _hdu(data: bytes | memoryview, start: int, index: int, source: str) -> Hdu:
+    cards = _cards(data, start)
+    if cards is None:
         raise RawError(f"{source}: HDU {index} has no end of header (the file is truncated)")
-    header = parse_cards(data[start:end])
-    data_start = start + -(-(end + _CARD - start) // BLOCK) * BLOCK
+    header = parse_cards(cards)
+    data_start = start + -(-(len(cards) + _CARD) // BLOCK) * BLOCK
     try:
         size = _data_size(header)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -136,6 +134,18 @@ def _hdu(data: bytes, start: int, index: int, source: str) -> Hdu:
             f"{data_start + size} bytes"
         )
     return hdu
+
+
+def _cards(data: bytes | memoryview, start: int) -> bytes | None:
+    """Return a header's cards up to its END card; None if there is none."""
+    for at in range(start, len(data), BLOCK):
+        block = bytes(data[at : at + BLOCK])
+        end = block.find(_END)
+        while end >= 0 and end % _CARD:
+            end = block.find(_END, end + 1)
+        if end >= 0:
+            return bytes(data[start : at + end])
+    return None
 
 
 def _data_size(header: dict[str, Any]) -> int:
@@ -165,47 +175,52 @@ def parse_cards(block: bytes) -> dict[str, Any]:
     A keyword without a value gives None; a value that cannot be understood is kept as its text, so
     that a strange card never hides the rest. Of a keyword that stands twice the first counts.
     """
+    text = block.decode("ascii", errors="replace")
     header: dict[str, Any] = {}
     long_key = ""
-    for at in range(0, len(block) - _CARD + 1, _CARD):
-        card = block[at : at + _CARD].decode("ascii", errors="replace")
-        key = card[:8].rstrip()
+    for at in range(0, len(text) - _CARD + 1, _CARD):
+        key = text[at : at + 8].rstrip()
         if key == "CONTINUE" and long_key:
-            match = _STRING.match(card[8:])
+            match = _STRING.match(text[at + 8 : at + _CARD])
             if match:
-                header[long_key] = header[long_key][:-1] + match[1].replace("''", "'").rstrip()
+                header[long_key] = header[long_key][:-1] + _unquote(match[1])
                 if not header[long_key].endswith("&"):
                     long_key = ""
             continue
         long_key = ""
+        card = text[at : at + _CARD]
         if card.startswith("HIERARCH ") and "=" in card:
-            key, _, text = card[9:].partition("=")
+            key, _, field = card[9:].partition("=")
             key = key.strip()
         elif card[8:10] == "= " and key not in _COMMENTARY:
-            text = card[10:]
+            field = card[10:]
         else:
             continue
-        value = _value(text)
         if key not in header:
-            header[key] = value
+            value = header[key] = _value(field)
             if isinstance(value, str) and value.endswith("&"):
                 long_key = key
     return header
 
 
-def _value(text: str) -> Any:
-    match = _STRING.match(text)
+def _unquote(text: str) -> str:
+    return text.replace("''", "'").rstrip()
+
+
+def _value(field: str) -> Any:
+    match = _STRING.match(field)
     if match:
-        return match[1].replace("''", "'").rstrip()
-    text = text.partition("/")[0].strip()
+        return _unquote(match[1])
+    text = field.partition("/")[0].strip()
     if not text:
         return None
     if text in ("T", "F"):
         return text == "T"
-    try:
-        return int(text)
-    except ValueError:
-        pass
+    if "." not in text:
+        try:
+            return int(text)
+        except ValueError:
+            pass
     try:
         return float(text.upper().replace("D", "E"))
     except ValueError:
