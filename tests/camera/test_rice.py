@@ -174,12 +174,11 @@ def check_damaged(tiles: Tiles, columns: int) -> None:
     expected = [reference(tile, columns) for tile in tiles.tiles]
     row, decoded = tiles.decode(columns)
     if row < 0:
-        assert all(pixels is not None for pixels in expected)
+        for pixels, found in zip(expected, decoded, strict=True):
+            assert pixels is not None
+            np.testing.assert_array_equal(found, pixels)
     else:
         assert expected[row] is None
-    whole = len(expected) if row < 0 else row - row % 2
-    for pixels, found in zip(expected[:whole], decoded, strict=False):
-        np.testing.assert_array_equal(found, pixels)
 
 
 @given(case=damaged_tiles())
@@ -245,9 +244,7 @@ def test_a_code_of_more_than_32_bits_is_damage() -> None:
 def test_a_tile_outside_of_the_data_is_never_looked_at(offset: int, length: int) -> None:
     tiles = Tiles([encode(list(range(64)), [3])] * 5)
     tiles.offsets[3], tiles.lengths[3] = offset, length
-    row, decoded = tiles.decode(64)
-    assert row == 3
-    np.testing.assert_array_equal(decoded[:3], [range(64)] * 3)
+    assert tiles.decode(64)[0] == 3
 
 
 def test_the_bytes_after_the_last_tile_are_asked_for() -> None:

@@ -16,9 +16,10 @@ The one form in which the Rubin cameras write raw pixels is RICE_1 with BYTEPIX 
 A code is the difference to the pixel before, modulo 2³², with the sign folded into the lowest bit:
 0, −1, 1, −2, … are written 0, 1, 2, 3, … The first pixel of a tile has a code too, which is 0.
 
-What makes `decode_rows` quick: a whole code is taken from a 64-bit word by counting its leading
-zeros; one word serves four codes; and two rows are decoded in turn, so that the processor works on
-one while it waits for the other. `decode_tile` is the same in plain Python, for reference.
+What makes `decode_rows` quick: a code is taken from a 64-bit word by counting its leading zeros;
+one word serves four codes; two rows are decoded in turn, so that the processor works on one while
+it waits for the other; and codes become pixels only when the rows are complete. `decode_tile` is
+the same in plain Python, for reference.
 """
 
 from __future__ import annotations
@@ -88,35 +89,20 @@ def _exponent(data: NDArray[np.uint8], bit: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _difference(code: int) -> int:
-    """Return the signed difference of a code: 0, −1, 1, −2, … for 0, 1, 2, 3, …."""
-    return (code >> 1) ^ -(code & 1)
+def _four_codes(data: NDArray[np.uint8], bit: int, k: int, row: IntArray, column: int) -> int:
+    """Take four codes from one word; return the bits used.
 
-
-@njit(cache=True, nogil=True)
-def _four_codes(
-    data: NDArray[np.uint8], bit: int, k: int, pixel: int, row: IntArray, column: int
-) -> tuple[int, int]:
-    """Decode four pixels from one word.
-
-    Returns
-    -------
-    used
-        Bits taken. If they are more than `_SURE`, the pixels written are wrong.
-    pixel
-        The last pixel.
+    If these are more than `_SURE`, what was written is wrong.
     """
     word = _word(data, bit)
     used = 0
     for i in range(_GROUP):
         zeros = _leading_zeros(word)
         rest = word << (zeros & 63)  # begins with the 1 that ends the zeros
-        code = (zeros << k) + _signed(rest >> (63 - k)) - (1 << k)
-        pixel += _difference(code)
-        row[np.uint64(column + i)] = pixel
+        row[np.uint64(column + i)] = (zeros << k) + _signed(rest >> (63 - k)) - (1 << k)
         word = rest << (k + 1)
         used += zeros + 1 + k
-    return used, pixel
+    return used
 
 
 @njit(cache=True, nogil=True)
@@ -125,63 +111,60 @@ def _codes(
     bit: int,
     end: int,
     k: int,
-    pixel: int,
     row: IntArray,
     column: int,
     count: int,
-) -> tuple[int, int]:
-    """Decode pixels one by one, codes of any length; return the next bit and the last pixel."""
+) -> int:
+    """Take codes of any length one by one; return the next bit."""
     for i in range(count):
         start = bit
         word = _word(data, bit)
         while word >> (64 - _SURE) == 0:
             bit += _SURE
             if bit >= end:
-                return _DAMAGED, pixel
+                return _DAMAGED
             word = _word(data, bit)
         bit += _leading_zeros(word)
         zeros = bit - start
         if zeros >> (32 - k) != 0:
-            return _DAMAGED, pixel
+            return _DAMAGED
         lower = _signed((_word(data, bit + 1) >> 1) >> (63 - k))
         bit += 1 + k
         if bit > end:
-            return _DAMAGED, pixel
-        pixel += _difference((zeros << k) + lower)
-        row[np.uint64(column + i)] = pixel
-    return bit, pixel
+            return _DAMAGED
+        row[np.uint64(column + i)] = (zeros << k) + lower
+    return bit
 
 
 @njit(cache=True, nogil=True)
 def _uncoded(
-    data: NDArray[np.uint8], bit: int, end: int, pixel: int, row: IntArray, column: int, count: int
-) -> tuple[int, int]:
-    """Decode pixels whose codes are stored in 32 bits; return the next bit and the last pixel."""
+    data: NDArray[np.uint8], bit: int, end: int, row: IntArray, column: int, count: int
+) -> int:
+    """Take codes that are stored as they are; return the next bit."""
     if bit + 32 * count > end:
-        return _DAMAGED, pixel
+        return _DAMAGED
     for i in range(count):
-        pixel += _difference(_signed(_word(data, bit) >> 32))
-        row[np.uint64(column + i)] = pixel
+        row[np.uint64(column + i)] = _signed(_word(data, bit) >> 32)
         bit += 32
-    return bit, pixel
+    return bit
 
 
 @njit(cache=True, nogil=True)
 def _block(
-    data: NDArray[np.uint8], bit: int, end: int, pixel: int, row: IntArray, column: int, count: int
-) -> tuple[int, int]:
-    """Decode one block of any kind and length; return the next bit and the last pixel."""
+    data: NDArray[np.uint8], bit: int, end: int, row: IntArray, column: int, count: int
+) -> int:
+    """Take the codes of one block of any kind and length; return the next bit."""
     k = _exponent(data, bit)
     bit += _EXPONENT_BITS
     if k > _UNCODED or bit > end:
-        return _DAMAGED, pixel
+        return _DAMAGED
     if k == _UNCODED:
-        return _uncoded(data, bit, end, pixel, row, column, count)
+        return _uncoded(data, bit, end, row, column, count)
     if k >= 0:
-        return _codes(data, bit, end, k, pixel, row, column, count)
+        return _codes(data, bit, end, k, row, column, count)
     for i in range(count):
-        row[np.uint64(column + i)] = pixel
-    return bit, pixel
+        row[np.uint64(column + i)] = 0
+    return bit
 
 
 @njit(cache=True, nogil=True)
@@ -190,35 +173,33 @@ def _coded_block_pair(
     bit_a: int,
     end_a: int,
     k_a: int,
-    pixel_a: int,
     row_a: IntArray,
     bit_b: int,
     end_b: int,
     k_b: int,
-    pixel_b: int,
     row_b: IntArray,
     column: int,
-) -> tuple[int, int, int, int]:
-    """Decode one whole block (k = 0…24) of two rows in turn; return both bits and pixels.
+) -> tuple[int, int]:
+    """Take the codes of one whole block (k = 0…24) of two rows in turn; return both next bits.
 
     The ends are looked at once a block: at most `BLOCK_PIXELS` / `_GROUP` words are read past them.
     """
     for at in range(column, column + BLOCK_PIXELS, _GROUP):
-        used_a, next_a = _four_codes(data, bit_a, k_a, pixel_a, row_a, at)
-        used_b, next_b = _four_codes(data, bit_b, k_b, pixel_b, row_b, at)
+        used_a = _four_codes(data, bit_a, k_a, row_a, at)
+        used_b = _four_codes(data, bit_b, k_b, row_b, at)
         if max(used_a, used_b) <= _SURE:
-            bit_a, pixel_a = bit_a + used_a, next_a
-            bit_b, pixel_b = bit_b + used_b, next_b
+            bit_a += used_a
+            bit_b += used_b
         else:
-            bit_a, pixel_a = _codes(data, bit_a, end_a, k_a, pixel_a, row_a, at, _GROUP)
-            bit_b, pixel_b = _codes(data, bit_b, end_b, k_b, pixel_b, row_b, at, _GROUP)
+            bit_a = _codes(data, bit_a, end_a, k_a, row_a, at, _GROUP)
+            bit_b = _codes(data, bit_b, end_b, k_b, row_b, at, _GROUP)
             if bit_a == _DAMAGED or bit_b == _DAMAGED:
                 break
     if bit_a > end_a:
         bit_a = _DAMAGED
     if bit_b > end_b:
         bit_b = _DAMAGED
-    return bit_a, pixel_a, bit_b, pixel_b
+    return bit_a, bit_b
 
 
 @njit(cache=True, nogil=True)
@@ -228,16 +209,22 @@ def _first_pixel(data: NDArray[np.uint8], bit: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _row(data: NDArray[np.uint8], bit: int, end: int, row: IntArray, columns: int) -> bool:
-    """Decode one row; return whether its tile is whole."""
-    pixel = _first_pixel(data, bit)
-    bit += 32
-    for column in range(0, columns, BLOCK_PIXELS):
-        count = min(BLOCK_PIXELS, columns - column)
-        bit, pixel = _block(data, bit, end, pixel, row, column, count)
-        if bit == _DAMAGED:
-            return False
-    return True
+def _unfold(row: IntArray, columns: int) -> None:
+    """Replace codes by the differences they stand for: 0, −1, 1, −2, … for 0, 1, 2, 3, …."""
+    for i in range(columns):
+        code = np.uint32(row[i])
+        row[i] = (code >> 1) ^ -(code & 1)
+
+
+@njit(cache=True, nogil=True)
+def _sum_pair(row_a: IntArray, first_a: int, row_b: IntArray, first_b: int, columns: int) -> None:
+    """Replace the differences of two rows by the pixels: their sums from the first pixel on."""
+    pixel_a, pixel_b = first_a, first_b
+    for i in range(columns):
+        pixel_a += row_a[i]
+        row_a[i] = pixel_a
+        pixel_b += row_b[i]
+        row_b[i] = pixel_b
 
 
 @njit(cache=True, nogil=True)
@@ -252,34 +239,35 @@ def _row_pair(
     columns: int,
 ) -> int:
     """Decode two rows in turn; return 2, or which of them (0 or 1) is damaged."""
-    pixel_a, pixel_b = _first_pixel(data, bit_a), _first_pixel(data, bit_b)
+    first_a, first_b = _first_pixel(data, bit_a), _first_pixel(data, bit_b)
     bit_a += 32
     bit_b += 32
     for column in range(0, columns, BLOCK_PIXELS):
         count = min(BLOCK_PIXELS, columns - column)
         k_a, k_b = _exponent(data, bit_a), _exponent(data, bit_b)
         if count == BLOCK_PIXELS and min(k_a, k_b) >= 0 and max(k_a, k_b) < _UNCODED:
-            bit_a, pixel_a, bit_b, pixel_b = _coded_block_pair(
+            bit_a, bit_b = _coded_block_pair(
                 data,
                 bit_a + _EXPONENT_BITS,
                 end_a,
                 k_a,
-                pixel_a,
                 row_a,
                 bit_b + _EXPONENT_BITS,
                 end_b,
                 k_b,
-                pixel_b,
                 row_b,
                 column,
             )
         else:
-            bit_a, pixel_a = _block(data, bit_a, end_a, pixel_a, row_a, column, count)
-            bit_b, pixel_b = _block(data, bit_b, end_b, pixel_b, row_b, column, count)
+            bit_a = _block(data, bit_a, end_a, row_a, column, count)
+            bit_b = _block(data, bit_b, end_b, row_b, column, count)
         if bit_a == _DAMAGED:
             return 0
         if bit_b == _DAMAGED:
             return 1
+    _unfold(row_a, columns)
+    _unfold(row_b, columns)
+    _sum_pair(row_a, first_a, row_b, first_b, columns)
     return 2
 
 
@@ -330,7 +318,7 @@ def decode_rows(
     Returns
     -------
     int
-        −1, or the first row found damaged, of the image. Rows from there on are undefined.
+        −1; or the first row found damaged, counted as in the image: ``out`` is then undefined.
 
     Raises
     ------
@@ -342,26 +330,16 @@ def decode_rows(
     if out.shape[0] < last - first or not 0 < columns <= out.shape[1]:
         raise ValueError("the rows do not fit into the array")
     stop = _first_outside(data, offsets, lengths, first, last)
-    row = first
-    while row + 1 < stop:
-        a, b = 8 * offsets[row], 8 * offsets[row + 1]
-        whole = _row_pair(
-            data,
-            a,
-            a + 8 * lengths[row],
-            out[row - first],
-            b,
-            b + 8 * lengths[row + 1],
-            out[row - first + 1],
-            columns,
-        )
+    for row in range(first, stop, 2):
+        if row + 1 < stop:
+            beside, target = row + 1, out[row + 1 - first]
+        else:  # a last row without a neighbour is decoded beside itself
+            beside, target = row, np.empty(columns, np.int32)
+        a, b = 8 * offsets[row], 8 * offsets[beside]
+        end_a, end_b = a + 8 * lengths[row], b + 8 * lengths[beside]
+        whole = _row_pair(data, a, end_a, out[row - first], b, end_b, target, columns)
         if whole < 2:
             return row + whole
-        row += 2
-    if row < stop:
-        a = 8 * offsets[row]
-        if not _row(data, a, a + 8 * lengths[row], out[row - first], columns):
-            return row
     return stop if stop < last else -1
 
 
