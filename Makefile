@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo
 ARGS   ?=
 
-.PHONY: help demo demo-live test services lint types bench truth season lock clean
+.PHONY: help demo demo-live test services lint types bench truth season storm flow focal lock clean
 
 help:               ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,11 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
+# The peers that calwatch is compared with are no part of it: installed only for the benchmark.
+$(VENV)/bench.stamp: $(VENV)/dev.stamp requirements-bench.txt
+	$(INSTALL) -r requirements-bench.txt
+	@touch $@
+
 demo: $(VENV)/run.stamp      ## Simulate LATISS nights with faults, verify every exposure, show the verdicts. Ends by itself.
 	$(BIN)/calwatch demo --once --dir $(DEMO) $(ARGS)
 
@@ -48,8 +53,8 @@ lint: $(VENV)/dev.stamp      ## ruff: rules and format.
 types: $(VENV)/dev.stamp     ## mypy, strict.
 	$(BIN)/mypy
 
-bench: $(VENV)/dev.stamp     ## CPU time of one full-size bias verification beside a bare fitsio read.
-	$(BIN)/python tests/benchmarks/bias_verify.py $(ARGS)
+bench: $(VENV)/bench.stamp services ## Cost of verifying one CCD beside ccdproc and a bare read, and of what stands around it.
+	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
 truth: $(VENV)/dev.stamp     ## Full-size truth run: injected against recovered values over many seeds (long).
 	$(BIN)/python tests/benchmarks/truth.py $(ARGS)
@@ -63,10 +68,14 @@ storm: $(VENV)/dev.stamp services ## Kill daemon, workers, broker and registry a
 flow: $(VENV)/dev.stamp services ## From event to job: latency, a backlog, memory.
 	$(BIN)/python tests/benchmarks/flow.py $(ARGS)
 
+focal: $(VENV)/dev.stamp services ## A whole LSSTCam focal plane, three exposures, from event to published numbers (long).
+	$(BIN)/python tests/benchmarks/focal_plane.py $(ARGS)
+
 lock: $(VENV)/bootstrap.stamp ## Refresh the locked requirements.
 	$(BIN)/uv pip compile -q requirements-bootstrap.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-bootstrap.txt
 	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.txt
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.txt
+	$(BIN)/uv pip compile -q requirements-bench.in -c requirements.txt -c requirements-dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-bench.txt
 
 clean:              ## Remove the environment, caches and the demo.
 	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -32,20 +32,14 @@ from typing import Any
 import numpy as np
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from astropy.io import fits
 from prometheus_client import REGISTRY
+from whole_camera import CAMERA, INSTRUMENT, ingest, make_repository, obs_id
 
 from calwatch.arrivals.job import Job
 from calwatch.butler.repository import Repository
-from calwatch.camera.loader import load_camera
 from calwatch.isr.switches import needed_calibrations
 from calwatch.kafka.connection import KafkaConnection
 from calwatch.ledger.store import Ledger
-from calwatch.offline.certify import certify
-from calwatch.offline.chain import prepend, set_chain
-from calwatch.offline.datasets import CalibrationFile, put_calibrations
-from calwatch.offline.ingest import ingest_raws
-from calwatch.offline.repository import create_repository
 from calwatch.service.daemon import Daemon
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.lifecycle import SystemClock
@@ -61,8 +55,6 @@ import kafka_server  # noqa: E402
 import registry_server  # noqa: E402
 from sal import Sal  # noqa: E402
 
-INSTRUMENT, DAY = "LSSTCam", 20261120
-CAMERA = load_camera(INSTRUMENT)
 SUBNAME = "salflow"
 
 
@@ -85,56 +77,6 @@ class Noting:
 
     async def close(self) -> None:
         return
-
-
-def obs_id(number: int) -> str:
-    return f"MC_O_{DAY}_{number:06d}"
-
-
-def make_repository(folder: Path) -> Path:
-    """Make a Butler repository with a certified calibration of every needed type and detector."""
-    root, file = folder / "repo", folder / "calibration.fits"
-    fits.PrimaryHDU().writeto(file)
-    create_repository(root, CAMERA)
-    base = f"{INSTRUMENT}/calib/DM-1/flow"
-    for kind in needed_calibrations(CAMERA, "bias"):
-        files = [CalibrationFile(kind, d.number, file, "", "") for d in CAMERA.detectors]
-        put_calibrations(root, f"{base}/{kind}Gen.20260101a", files)
-        certify(root, f"{base}/{kind}Gen.20260101a", kind, f"{base}/{kind}.20260101a", None, None)
-        prepend(root, f"{INSTRUMENT}/calib/DM-1", [f"{base}/{kind}.20260101a"])
-    set_chain(root, f"{INSTRUMENT}/calib", [f"{INSTRUMENT}/calib/DM-1"])
-    return root
-
-
-def ingest(root: Path, number: int) -> None:
-    """Ingest one bias of all detectors. Runs in a process of its own."""
-    folder = root.parent / obs_id(number)
-    folder.mkdir()
-    paths = []
-    for det in CAMERA.detectors:
-        keywords = {
-            "INSTRUME": INSTRUMENT,
-            "TELESCOP": "Simonyi",
-            "OBSID": obs_id(number),
-            "CONTRLLR": "O",
-            "DAYOBS": str(DAY),
-            "SEQNUM": number,
-            "IMGTYPE": "BIAS",
-            "TESTTYPE": "BIAS",
-            "EXPTIME": 0.0,
-            "DARKTIME": 0.05,
-            "FILTER": "r_57",
-            "FILTBAND": "r",
-            "PROGRAM": "BLOCK-T1",
-            "REASON": "daily",
-            "MJD-BEG": 61364.5 + number / 2000,
-            "MJD-END": 61364.5 + number / 2000,
-            "RAFTBAY": det.raft,
-            "CCDSLOT": det.slot,
-        }
-        paths.append(folder / f"{obs_id(number)}_{det.name}.fits")
-        fits.PrimaryHDU(header=fits.Header(keywords)).writeto(paths[-1])
-    ingest_raws(root, CAMERA, paths)
 
 
 @cache

@@ -63,6 +63,14 @@ def _measurement(judgement_id: int, level: str, metric: str, values: list[float 
     }
 
 
+def array_rows(judgement_id: int, result: DetectorResult) -> list[Row]:
+    """Return one row per projection or correlation."""
+    return [
+        {"judgement_id": judgement_id, "name": name, "values": values}
+        for name, values in result.arrays.items()
+    ]
+
+
 def provenance_rows(judgement_id: int, result: DetectorResult) -> list[Row]:
     """Return one row per certified calibration that was found."""
     chain: Mapping[str, Mapping[str, Any]] = result.provenance.get("chain") or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from calwatch.ledger.tables import (
     alarm_queue,
     exposure_verdict,
     judgement,
+    measured_array,
     measurement,
     outbox,
     provenance,
@@ -135,6 +136,8 @@ class Ledger:
     def record(self, result: DetectorResult, exposure: ExposureRecord, judged_at: datetime) -> bool:
         """Record one judgement with its numbers and provenance, in one transaction.
 
+        Its arrays are kept apart, in single precision; `calwatch.ledger.arrays` gives them back.
+
         Parameters
         ----------
         result
@@ -156,7 +159,8 @@ class Ledger:
         RecordError
             If something in it is no plain data (then nothing of it is written either).
         """
-        row = rows.judgement_row(result, exposure, judged_at, to_dict(result))
+        document = to_dict(replace(result, arrays={}))
+        row = rows.judgement_row(result, exposure, judged_at, document)
 
         def write(connection: Connection) -> bool:
             statement = insert_once(connection, judgement).returning(judgement.c.id)
@@ -164,6 +168,7 @@ class Ledger:
             if judgement_id is None:
                 return False
             insert_all(connection, measurement, rows.measurement_rows(judgement_id, result))
+            insert_all(connection, measured_array, rows.array_rows(judgement_id, result))
             insert_all(connection, provenance, rows.provenance_rows(judgement_id, result))
             self.announce(connection, judged_at, judgement_id=judgement_id)
             return True
@@ -231,7 +236,7 @@ class Ledger:
         return self.write(write, f"{merged.instrument} exposure {merged.exposure_id}")
 
     def results(self, instrument: str, exposure_id: int, algorithm: str = ALGORITHM) -> Recorded:
-        """Return the last result of each detector of one exposure."""
+        """Return the last result of each detector of one exposure, without arrays."""
         statement = queries.documents_statement(instrument, exposure_id, algorithm)
         found = self.read(lambda c: c.execute(statement).all())
         return Recorded(

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from calwatch.ledger.types import BigId, CompressedJson, UtcDateTime
+from calwatch.ledger.types import BigId, CompressedJson, SingleArray, UtcDateTime
 
 metadata = MetaData()
 
@@ -73,6 +73,16 @@ measurement = Table(
 )
 """One metric of one judgement: level ``amp`` (a value per name in ``judgement.amps``) or
 ``detector`` (one value)."""
+
+measured_array = Table(
+    "measured_array",
+    metadata,
+    Column("judgement_id", BigId, ForeignKey("judgement.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("values", SingleArray, nullable=False),
+)
+"""Projections and correlations of one judgement. They are most of the bytes and the least asked
+for, so they stand apart from the document and may be dropped after some time."""
 
 provenance = Table(
     "provenance",

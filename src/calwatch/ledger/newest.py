@@ -1,0 +1,36 @@
+"""When an exposure of each type was last judged, asked once when the daemon starts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from calwatch.ledger.store import Ledger
+from calwatch.ledger.tables import exposure_verdict
+from calwatch.verify.model import Verdict
+
+
+def newest_ends(
+    ledger: Ledger, instrument: str, verdicts: Collection[Verdict]
+) -> dict[str, datetime]:
+    """Return the end of the newest exposure that has one of these verdicts, by calibration type.
+
+    Raises
+    ------
+    LedgerError
+        If the ledger cannot be read.
+    """
+    end = exposure_verdict.c.exposure_end_utc
+    statement = (
+        select(exposure_verdict.c.calib_type, func.max(end))
+        .where(
+            exposure_verdict.c.instrument == instrument,
+            exposure_verdict.c.verdict.in_([verdict.value for verdict in verdicts]),
+            end.is_not(None),
+        )
+        .group_by(exposure_verdict.c.calib_type)
+    )
+    found = ledger.read(lambda connection: connection.execute(statement).all())
+    return {row[0]: row[1] for row in found}

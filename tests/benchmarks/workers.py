@@ -1,0 +1,102 @@
+"""Several worker processes side by side, and one over many exposures."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from queue import Queue
+
+from tables import Table
+
+from calwatch.arrivals.job import Job
+from calwatch.service import judge
+from calwatch.service.judge import JudgeSettings
+
+FRAMES_EACH = 12
+"""Frames a worker does in one run of the scaling."""
+REPORTS = 10
+
+
+def scaling(job: Job, most: int, runs: int) -> Table:
+    """Return how many frames a second one, two, … workers do."""
+    counts = [2**n for n in range(most.bit_length()) if 2**n <= most]
+    rates: dict[int, list[float]] = {count: [] for count in counts}
+    for _ in range(runs):
+        for count in counts:
+            rates[count].append(_rate(job, count))
+    middle = {count: statistics.median(found) for count, found in rates.items()}
+    rows = [
+        [str(count), f"{rate:.2f}", f"{rate / middle[1]:.2f}"] for count, rate in middle.items()
+    ]
+    return Table(
+        f"Worker processes, {job.calib_type} of one CCD",
+        ["workers", "frames a second", "times one worker"],
+        rows,
+        f"Medians of {runs} runs in turn, {FRAMES_EACH} frames a worker, begun at the same time.",
+    )
+
+
+def memory(jobs: Sequence[Job], exposures: int) -> Table:
+    """Return the resident size of one worker over many exposures, the jobs in turn."""
+    context = get_context("spawn")
+    answers = context.Queue()
+    process = context.Process(target=_remember, args=(jobs, exposures, answers))
+    process.start()
+    sizes = answers.get()
+    process.join()
+    rows = [[f"{done}", f"{now:.0f}", f"{peak:.0f}"] for done, now, peak in sizes]
+    return Table(
+        f"Memory of one worker over {exposures} exposures",
+        ["exposures", "resident MB", "peak MB"],
+        rows,
+        "Biases, darks and flats of one CCD in turn, all calibrations in the worker's own memory.",
+    )
+
+
+def _rate(job: Job, workers: int) -> float:
+    """Return frames a second of all workers together."""
+    context = get_context("spawn")
+    barrier, answers = context.Barrier(workers), context.Queue()
+    processes = [
+        context.Process(target=_judge_many, args=(job, barrier, answers)) for _ in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    times = [answers.get() for _ in processes]
+    for process in processes:
+        process.join()
+    span = max(end for _, end in times) - min(begin for begin, _ in times)
+    return workers * FRAMES_EACH / span
+
+
+def _judge_many(job: Job, barrier: Barrier, answers: Queue[tuple[float, float]]) -> None:
+    judge.start_worker(JudgeSettings())
+    judge.work(job)
+    barrier.wait()
+    began = time.time()  # of the machine, so that processes can be compared
+    for _ in range(FRAMES_EACH):
+        judge.work(job)
+    answers.put((began, time.time()))
+
+
+def _remember(
+    jobs: Sequence[Job], exposures: int, answers: Queue[list[tuple[int, float, float]]]
+) -> None:
+    judge.start_worker(JudgeSettings())
+    sizes = []
+    for done in range(1, exposures + 1):
+        judge.work(jobs[done % len(jobs)])
+        if done % max(exposures // REPORTS, 1) == 0:
+            sizes.append((done, *_resident()))
+    answers.put(sizes)
+
+
+def _resident() -> tuple[float, float]:
+    """Return the resident size of this process and its peak, MB."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    found = {word: line.split()[1] for line in lines if (word := line.split(":")[0])[:2] == "Vm"}
+    return int(found["VmRSS"]) * 1024 / 1e6, int(found["VmHWM"]) * 1024 / 1e6
