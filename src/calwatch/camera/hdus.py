@@ -1,4 +1,4 @@
-"""Walking the HDUs of a FITS file held in memory: headers, offsets, checksums.
+"""Walking the HDUs of a FITS file held in memory: headers and offsets.
 
 A raw file is checked before it is decoded, so its structure is read here from the bytes (FITS
 Standard 4.0, §3 and §4), where every fault can be named.
@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from calwatch.errors import RawError
 
@@ -97,24 +95,6 @@ def walk(data: bytes | memoryview, source: str) -> list[Hdu]:
         hdus.append(hdu)
         position = hdu.data_start + -(-hdu.data_size // BLOCK) * BLOCK
     return hdus
-
-
-def datasum_agrees(data: bytes | memoryview, hdu: Hdu) -> bool | None:
-    """Return whether the data agree with DATASUM; None if the HDU carries none.
-
-    The sum is the 32-bit ones'-complement sum of the padded data (FITS Standard 4.0, §4.4.2.7),
-    here modulo 2³² − 1, which takes the carries round in one go.
-    """
-    try:
-        expected = int(hdu.header["DATASUM"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    padded = -(-hdu.data_size // BLOCK) * BLOCK
-    words = data[hdu.data_start : hdu.data_start + padded]
-    if len(words) % 4:
-        return False
-    total = int(np.frombuffer(words, dtype=">u4").sum(dtype=np.uint64))
-    return (total - expected) % 0xFFFFFFFF == 0
 
 
 def _hdu(data: bytes | memoryview, start: int, index: int, source: str) -> Hdu:

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calwatch.arrays import AnyArray, IntArray
-from calwatch.camera.hdus import Hdu, datasum_agrees, walk
+from calwatch.camera.checksum import datasum_agrees
+from calwatch.camera.hdus import Hdu, walk
 from calwatch.camera.model import Amplifier, Camera, Detector
 from calwatch.camera.raw_checks import amplifier_hdus, check_identity, merged_header
 from calwatch.camera.raw_images import ImageReader
