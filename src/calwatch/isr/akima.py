@@ -28,16 +28,27 @@ def subtract_spline(
     ValueError
         If no spline goes through these nodes (scipy says why).
     """
-    spline = Akima1DInterpolator(nodes, values, method="akima")
     corrected = np.empty_like(image)
     _subtract(
         np.ascontiguousarray(image).ravel(),
-        np.ascontiguousarray(spline.x, dtype=np.float64),
-        np.ascontiguousarray(spline.c.T, dtype=np.float64),
+        np.ascontiguousarray(nodes, dtype=np.float64),
+        spline_cubics(nodes, values),
         float(nodes[-1]) - margin,
         corrected.ravel(),
     )
     return corrected
+
+
+def spline_cubics(nodes: DoubleArray, values: DoubleArray) -> DoubleArray:
+    """Return the cubic of each interval, shape (intervals, 4), highest power first.
+
+    Raises
+    ------
+    ValueError
+        If no spline goes through these nodes (scipy says why).
+    """
+    spline = Akima1DInterpolator(nodes, values, method="akima")
+    return np.ascontiguousarray(spline.c.T, dtype=np.float64)
 
 
 def subtract_spline_reference(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from calwatch.isr.checks import check_input
 from calwatch.isr.model import IsrInput, IsrResult
 from calwatch.isr.reference import run_reference
 from calwatch.isr.steps import amplifier_facts, decide_steps
+from calwatch.isr.stream.engine import run_stream
+from calwatch.isr.stream.plan import CannotStreamError
 
 
 def run_isr(given: IsrInput) -> IsrResult:
@@ -26,4 +30,8 @@ def run_isr(given: IsrInput) -> IsrResult:
     """
     check_input(given)
     amps = amplifier_facts(given)
-    return run_reference(given, amps, decide_steps(given, amps))
+    steps = decide_steps(given, amps)
+    if given.engine == "fast":
+        with suppress(CannotStreamError):
+            return run_stream(given, amps, steps)
+    return run_reference(given, amps, steps)

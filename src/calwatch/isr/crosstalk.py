@@ -104,12 +104,12 @@ def marked_pixels(
         narrow = float(data.max()) - float(data.min()) < limit
         if narrow and 2 * data.size > pixels.size:
             continue
-        median = _median(pixels.ravel())
+        median = median_of(pixels.ravel())
         flags[amp.data.slices] = (data >= median + limit) | (data <= median - limit)
     return marked
 
 
-def _median(values: FloatArray) -> float:
+def median_of(values: FloatArray) -> float:
     """Do what ``np.median`` does, without sorting all of a large array."""
     if np.isnan(values).any():
         return np.nan

@@ -123,8 +123,13 @@ def capture(trap: SerialTrap, charge: DoubleArray) -> DoubleArray:
             nodes, values = np.split(c, 2)
             captured = np.interp(charge, nodes, values)
         case _:
-            raise CalibrationError(f"cti: there is no kind of trap {trap.kind!r}")
+            raise unknown_trap(trap)
     return captured
+
+
+def unknown_trap(trap: SerialTrap) -> CalibrationError:
+    """Return the error that says that there is no such kind of trap."""
+    return CalibrationError(f"cti: there is no kind of trap {trap.kind!r}")
 
 
 @njit(cache=True, nogil=True)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 
 from calwatch.arrays import BoolArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.isr.buffers import copy_into
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replaced:
+    """Pixels that were interpolated, and what they held before."""
+
+    places: IntArray
+    """(y, x), shape (n, 2), in raster order."""
+    values: FloatArray
 
 
 def interpolate_masked(
@@ -31,52 +42,118 @@ def interpolate_masked(
     """
     filled = copy_into(image, out and out[0])
     marked = copy_into(mask, out and out[1])
-    bits = int(Mask.BAD | Mask.UNMASKEDNAN)
-    _interpolate_rows(filled, marked, bits, int(Mask.SAT), int(Mask.INTRP))
+    interpolate_in_place(filled, marked)
     return filled, marked
+
+
+def interpolate_in_place(image: FloatArray, mask: IntArray) -> Replaced:
+    """Do what `interpolate_masked` does to image and mask themselves; tell what was replaced."""
+    bits = int(Mask.BAD | Mask.UNMASKEDNAN)
+    places, values = _interpolate_rows(image, mask, bits, int(Mask.SAT), int(Mask.INTRP))
+    return Replaced(places, values)
 
 
 @njit(cache=True, nogil=True)
 def _interpolate_rows(
     image: FloatArray, mask: IntArray, bits: int, saturated: int, mark: int
-) -> None:
+) -> tuple[IntArray, FloatArray]:
     rows, columns = image.shape
     bad = np.empty(columns, np.bool_)
+    places = np.empty((1024, 2), np.int32)
+    values = np.empty(1024, np.float32)
+    count = 0
+    above, here = 0, 0
+    below = _any_bits(mask[0])
     for y in range(rows):
-        if not _find_bad(mask, y, bits, saturated, bad):
+        above, here = here, below
+        below = _any_bits(mask[y + 1]) if y + 1 < rows else 0
+        if not (here & (bits | saturated)) and not ((above | below) & saturated):
             continue
-        x = 0
-        while x < columns:
-            if not bad[x]:
-                x += 1
-                continue
-            start = x
-            while x < columns and (bad[x] or not np.isfinite(image[y, x])):
-                x += 1
-            left = start - 1
-            while left >= 0 and not np.isfinite(image[y, left]):
-                left -= 1
-            if left < 0 and x == columns:
-                continue
-            for i in range(start, x):
-                if not bad[i]:
-                    continue
-                if left < 0:
-                    value = np.float64(image[y, x])
-                elif x == columns:
-                    value = np.float64(image[y, left])
-                else:
-                    a, b = np.float64(image[y, left]), np.float64(image[y, x])
-                    value = a + (b - a) * (i - left) / (x - left)
-                image[y, i] = np.float32(value)
-                mask[y, i] |= mark
+        if (above | here | below) & saturated:
+            _find_bad_and_grown(mask, y, bits, saturated, bad)
+        else:
+            _find_bad(mask[y], bits, bad)
+        while count + columns > values.size:
+            places, values = _enlarged(places, values)
+        count = _interpolate_row(image[y], mask[y], y, bad, mark, places, values, count)
+    return places[:count], values[:count]
 
 
 @njit(cache=True, nogil=True)
-def _find_bad(mask: IntArray, y: int, bits: int, saturated: int, bad: BoolArray) -> bool:
-    """Flag the pixels of one row to replace: bad themselves, or next to a saturated one."""
+def _any_bits(mask: IntArray) -> int:
+    """Return all bits of a row together."""
+    together = np.int32(0)
+    for x in range(mask.size):
+        together |= mask[x]
+    return int(together)
+
+
+@njit(cache=True, nogil=True)
+def _enlarged(places: IntArray, values: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Return copies with twice the room."""
+    more_places = np.empty((2 * places.shape[0], 2), np.int32)
+    more_values = np.empty(2 * values.size, np.float32)
+    more_places[: places.shape[0]] = places
+    more_values[: values.size] = values
+    return more_places, more_values
+
+
+@njit(cache=True, nogil=True)
+def _interpolate_row(
+    image: FloatArray,
+    mask: IntArray,
+    y: int,
+    bad: BoolArray,
+    mark: int,
+    places: IntArray,
+    values: FloatArray,
+    count: int,
+) -> int:
+    """Replace the bad pixels of one row; note them from number `count` on, return their number."""
+    columns = image.size
+    x = 0
+    while x < columns:
+        if not bad[x]:
+            x += 1
+            continue
+        start = x
+        while x < columns and (bad[x] or not np.isfinite(image[x])):
+            x += 1
+        left = start - 1
+        while left >= 0 and not np.isfinite(image[left]):
+            left -= 1
+        if left < 0 and x == columns:
+            continue
+        for i in range(start, x):
+            if not bad[i]:
+                continue
+            if left < 0:
+                value = np.float64(image[x])
+            elif x == columns:
+                value = np.float64(image[left])
+            else:
+                a, b = np.float64(image[left]), np.float64(image[x])
+                value = a + (b - a) * (i - left) / (x - left)
+            places[count, 0] = y
+            places[count, 1] = i
+            values[count] = image[i]
+            count += 1
+            image[i] = np.float32(value)
+            mask[i] |= mark
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _find_bad(mask: IntArray, bits: int, bad: BoolArray) -> None:
+    """Flag the pixels of a row that are bad themselves."""
+    for x in range(mask.size):
+        bad[x] = (mask[x] & bits) != 0
+
+
+@njit(cache=True, nogil=True)
+def _find_bad_and_grown(mask: IntArray, y: int, bits: int, saturated: int, bad: BoolArray) -> None:
+    """Flag the pixels of row `y` that are bad themselves, saturated or next to a saturated one."""
     rows, columns = mask.shape
-    some = False
     for x in range(columns):
         around = mask[y, x]
         if x > 0:
@@ -88,5 +165,3 @@ def _find_bad(mask: IntArray, y: int, bits: int, saturated: int, bad: BoolArray)
         if y + 1 < rows:
             around |= mask[y + 1, x] & saturated
         bad[x] = (around & (bits | saturated)) != 0
-        some |= bad[x]
-    return some

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from calwatch.arrays import DoubleArray, FloatArray
@@ -66,10 +68,10 @@ def linearize_amplifier(
     kind, c = calibration.types[k], calibration.coefficients[k]
     try:
         match kind:
-            case LinearizerType.SPLINE:
-                return _spline(image, c, scale)
-            case LinearizerType.DOUBLE_SPLINE:
-                return _double_spline(image, c, scale)
+            case LinearizerType.SPLINE | LinearizerType.DOUBLE_SPLINE:
+                for spline in splines_of(calibration, k, scale):
+                    image = _subtract(image, spline)
+                return image
             case LinearizerType.SQUARED:
                 return _polynomial(image, c[:1], scale)
             case LinearizerType.POLYNOMIAL:
@@ -79,40 +81,77 @@ def linearize_amplifier(
             case LinearizerType.PROPORTIONAL | LinearizerType.NONE:
                 return image
     except (ValueError, IndexError) as error:
-        name = calibration.amp_names[k]
-        raise CalibrationError(
-            f"linearizer: amplifier {name}: the coefficients are not those of a {kind}: {error}"
-        ) from error
+        raise wrong_form(calibration, k, error) from error
 
 
-def _spline(image: FloatArray, coefficients: DoubleArray, scale: float) -> FloatArray:
+@dataclass(frozen=True, slots=True, eq=False)
+class Spline:
+    """One spline to subtract, in units of the image."""
+
+    nodes: DoubleArray
+    values: DoubleArray
+    margin: float
+    """How far below the last node brighter pixels are evaluated."""
+
+    @property
+    def known(self) -> bool:
+        """Whether all its numbers are finite."""
+        return bool(np.isfinite(self.nodes).all() and np.isfinite(self.values).all())
+
+
+def splines_of(calibration: Linearizer, k: int, scale: float) -> tuple[Spline, ...]:
+    """Return the splines to subtract from amplifier number `k`, in order; see `linearize`.
+
+    There are none if the linearizer is of another form.
+
+    Raises
+    ------
+    ValueError, IndexError
+        If the coefficients are not those of its form.
+    """
+    coefficients = calibration.coefficients[k]
+    match calibration.types[k]:
+        case LinearizerType.SPLINE:
+            return (_spline(coefficients, scale),)
+        case LinearizerType.DOUBLE_SPLINE:
+            return _double_spline(coefficients, scale)
+    return ()
+
+
+def wrong_form(calibration: Linearizer, k: int, error: Exception) -> CalibrationError:
+    """Return the error that says that the coefficients of amplifier number `k` do not fit."""
+    return CalibrationError(
+        f"linearizer: amplifier {calibration.amp_names[k]}: the coefficients are not those of "
+        f"a {calibration.types[k]}: {error}"
+    )
+
+
+def _spline(coefficients: DoubleArray, scale: float) -> Spline:
     """Nodes and values, one after the other, anchored at zero if they are not."""
     nodes, values = np.split(coefficients * scale, 2)
     if values[0] != 0:
         values = values - values[0]
     if nodes[0] != 0:
         nodes, values = np.concatenate([[0.0], nodes]), np.concatenate([[0.0], values])
-    return _subtract(image, nodes, values, _SPLINE_MARGIN)
+    return Spline(nodes, values, _SPLINE_MARGIN)
 
 
-def _double_spline(image: FloatArray, coefficients: DoubleArray, scale: float) -> FloatArray:
+def _double_spline(coefficients: DoubleArray, scale: float) -> tuple[Spline, Spline]:
     """Two lengths, then nodes and values of the first spline and of the second."""
     n1, n2 = int(coefficients[0]), int(coefficients[1])
     if coefficients.size != 2 + 2 * (n1 + n2):
         raise ValueError(f"{n1} and {n2} nodes do not fit {coefficients.size} numbers")
     nodes1, values1 = np.split(coefficients[2 : 2 + 2 * n1] * scale, 2)
     nodes2, values2 = np.split(coefficients[2 + 2 * n1 :] * scale, 2)
-    once = _subtract(image, nodes1, values1, _DOUBLE_SPLINE_MARGIN)
-    return _subtract(once, nodes2, values2, _DOUBLE_SPLINE_MARGIN)
+    margin = _DOUBLE_SPLINE_MARGIN
+    return Spline(nodes1, values1, margin), Spline(nodes2, values2, margin)
 
 
-def _subtract(
-    image: FloatArray, nodes: DoubleArray, values: DoubleArray, margin: float
-) -> FloatArray:
+def _subtract(image: FloatArray, spline: Spline) -> FloatArray:
     """Subtract one spline; if a node is not finite nothing is known, and every pixel is NaN."""
-    if not (np.isfinite(nodes).all() and np.isfinite(values).all()):
+    if not spline.known:
         return np.full_like(image, np.nan)
-    return subtract_spline(image, nodes, values, margin)
+    return subtract_spline(image, spline.nodes, spline.values, spline.margin)
 
 
 def _polynomial(image: FloatArray, coefficients: DoubleArray, scale: float) -> FloatArray:

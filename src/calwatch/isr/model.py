@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from calwatch.arrays import DoubleArray, FloatArray, IntArray
 from calwatch.calibrations.model import CalibrationSet
@@ -27,6 +28,9 @@ STEPS = (
     "interpolation",
 )
 """Every step, in the order IsrTaskLSST runs them."""
+
+
+Engine = Literal["fast", "reference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class IsrInput:
     """Detector-exposure id & 0xFFFFFFFF (obs_lsst ``_packer.py``)."""
     dark_time: float
     """Seconds, of the exposure."""
+    engine: Engine = "fast"
+    """``reference`` is the plain step-by-step chain that the fast engine is held to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +126,7 @@ class IsrStatistics:
     """Shape (n_amp, columns)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class IsrResult:
     """The corrected detector in the assembled frame."""
 

@@ -9,9 +9,9 @@ from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray
 SKIPPED = 3
 """Columns (or rows) left out of a fit at either end of an overscan."""
 
-_IQR_TO_SIGMA = 0.74
-_OUTLIER_SIGMA = 3.0
-_WIDE_SIGMA = 2.0
+IQR_TO_SIGMA = 0.74
+OUTLIER_SIGMA = 3.0
+WIDE_SIGMA = 2.0
 """A vector this many times wider than the median one is judged by the median width."""
 _NEIGHBOURS = 5
 """Levels on either side that fill a gap."""
@@ -34,12 +34,12 @@ def vector_levels(values: FloatArray, masked: BoolArray) -> DoubleArray:
         One level per vector; NaN where no pixel is left.
     """
     q25, q50, q75 = _sorted_quantiles(values, (0.25, 0.5, 0.75))
-    sigma = _IQR_TO_SIGMA * (q75 - q25)
+    sigma = IQR_TO_SIGMA * (q75 - q25)
     if np.isfinite(sigma).any():
         usual = np.nanmedian(sigma)
-        sigma = np.where(sigma > _WIDE_SIGMA * usual, usual, sigma)
+        sigma = np.where(sigma > WIDE_SIGMA * usual, usual, sigma)
     with np.errstate(invalid="ignore"):
-        far = np.abs(values - q50[:, None]) > _OUTLIER_SIGMA * sigma[:, None]
+        far = np.abs(values - q50[:, None]) > OUTLIER_SIGMA * sigma[:, None]
     (level,) = _sorted_quantiles(np.where(masked | far, np.float32(np.nan), values), (0.5,))
     return level
 

@@ -176,9 +176,13 @@ def _outstanding_columns(fit: FloatArray, masked: BoolArray, excess: float) -> B
     columns = np.arange(fit.shape[1])
     low, high = np.maximum(n - 1, 0) // 2, n // 2
     middle = 0.5 * (ordered[low, columns].astype(np.float64) + ordered[high, columns])
-    middle = fill_gaps(np.where(n > 0, middle, np.nan))
-    outstanding = middle - ndimage.median_filter(middle, SMOOTHING) >= excess
-    outstanding[:EDGE_COLUMNS] = False
-    outstanding[-EDGE_COLUMNS:] = False
-    flagged: BoolArray = outstanding[None, :]
+    flagged: BoolArray = outstanding(fill_gaps(np.where(n > 0, middle, np.nan)), excess)[None, :]
+    return flagged
+
+
+def outstanding(medians: DoubleArray, excess: float) -> BoolArray:
+    """Flag the columns whose median stands above a running median of all of them."""
+    flagged: BoolArray = medians - ndimage.median_filter(medians, SMOOTHING) >= excess
+    flagged[:EDGE_COLUMNS] = False
+    flagged[-EDGE_COLUMNS:] = False
     return flagged

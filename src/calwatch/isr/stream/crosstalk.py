@@ -1,0 +1,224 @@
+"""Crosstalk of a few rows of all amplifiers, and which pixels it marks.
+
+Formulae: `calwatch.isr.crosstalk`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from calwatch.arrays import DoubleArray, FloatArray, IntArray
+from calwatch.isr.stream.plan import IndexArray, Sections
+
+SOURCES_AT_A_TIME = 4
+"""Sources summed in one loop; coefficients and blocks are padded to a multiple of it."""
+_CHUNK = 288
+"""Columns corrected together, half a row of the Rubin cameras: 16 amplifiers of them stay in the
+first-level cache."""
+
+
+class Coefficients(NamedTuple):
+    """What every amplifier picks up; shape (n_amp, padded n_amp), [target, source]."""
+
+    linear: FloatArray
+    squared: FloatArray
+    quadratic: bool
+    """Whether there is anything in `squared`."""
+
+
+class Marks(NamedTuple):
+    """What decides which pixels are marked; arrays have one entry an amplifier.
+
+    A data pixel is marked if its signal is further than a limit from the median of all signals of
+    its amplifier. That median is not known before the pass ends, but a sample of rows tells a
+    narrow range for it. The pass counts the signals below and within that range, which proves it,
+    and lists the few pixels whose signal is far enough from it to matter.
+    """
+
+    low: FloatArray
+    high: FloatArray
+    """The median is expected within these."""
+    near_low: FloatArray
+    near_high: FloatArray
+    """A signal strictly within these is not marked wherever in that range the median is."""
+    below: IndexArray
+    not_above: IndexArray
+    """Number of signals below `low`, and of those up to `high`."""
+    places: IntArray
+    """Shape (capacity, 3): amplifier, row and column of the listed pixels."""
+    values: FloatArray
+    """Shape (capacity,): their signals."""
+    listed: IndexArray
+    """Shape (1,): how many there are; more than the capacity if they did not fit."""
+    kept_as: IntArray
+    """Where in `kept` the signals of an amplifier go, −1: nowhere."""
+    kept: FloatArray
+    """Shape (n_kept, rows, columns): all signals of amplifiers of which no such range is known."""
+
+
+def padded_coefficients(linear: DoubleArray, squared: DoubleArray) -> Coefficients:
+    """Bring ``[source, target]`` coefficients into the form of the kernels."""
+    n_amp = linear.shape[0]
+    missing = -n_amp % SOURCES_AT_A_TIME
+    padding = ((0, 0), (0, missing))
+    return Coefficients(
+        np.pad(linear.T, padding).astype(np.float32),
+        np.pad(squared.T, padding).astype(np.float32),
+        bool(squared.any()),
+    )
+
+
+@njit(cache=True, nogil=True)
+def subtract_crosstalk_rows(
+    block: FloatArray,
+    first_row: int,
+    n_rows: int,
+    sections: Sections,
+    coefficients: Coefficients,
+    marks: Marks,
+    clean: FloatArray,
+) -> None:
+    """Fill `clean` with the rows in `block` less what they picked up from each other.
+
+    Parameters
+    ----------
+    block, clean
+        Shape (padded n_amp, n_rows or more, columns or more), units of the image. The padding
+        holds zeros.
+    first_row, n_rows
+        Which rows they are, in readout order.
+    sections
+        Of the amplifiers.
+    coefficients
+        In units of the image.
+    marks
+        Brought up to date.
+    """
+    signal = np.empty(_CHUNK, np.float32)
+    for i in range(n_rows):
+        for x0 in range(0, sections.columns, _CHUNK):
+            x1 = min(x0 + _CHUNK, sections.columns)
+            for k in range(coefficients.linear.shape[0]):
+                part = signal[: x1 - x0]
+                _pick_up(block, i, x0, coefficients, k, part)
+                below, not_above, far = _subtract_and_count(
+                    block[k, i, x0:x1],
+                    part,
+                    clean[k, i, x0:x1],
+                    marks.low[k],
+                    marks.high[k],
+                    marks.near_low[k],
+                    marks.near_high[k],
+                )
+                marks.below[k] += int(below)
+                marks.not_above[k] += int(not_above)
+                if marks.kept_as[k] >= 0:
+                    marks.kept[marks.kept_as[k], first_row + i, x0:x1] = part
+                elif far > 0:
+                    _list_far(part, k, first_row + i, x0, sections, marks)
+
+
+@njit(cache=True, nogil=True)
+def _pick_up(
+    block: FloatArray, i: int, x0: int, coefficients: Coefficients, k: int, signal: FloatArray
+) -> None:
+    """Sum ``c[s,t]·S + c2[s,t]·S²`` over the sources, a few at a time."""
+    signal[:] = 0.0
+    for s in range(0, coefficients.linear.shape[1], SOURCES_AT_A_TIME):
+        if coefficients.quadratic:
+            linear, squared = coefficients.linear[k], coefficients.squared[k]
+            _add_quadratic(block, i, x0, s, linear, squared, signal)
+        else:
+            _add_linear(block, i, x0, s, coefficients.linear[k], signal)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _add_linear(
+    block: FloatArray, i: int, x0: int, s: int, linear: FloatArray, signal: FloatArray
+) -> None:
+    x1 = x0 + signal.size
+    a, b, c, d = (
+        block[s, i, x0:x1],
+        block[s + 1, i, x0:x1],
+        block[s + 2, i, x0:x1],
+        block[s + 3, i, x0:x1],
+    )
+    la, lb, lc, ld = linear[s], linear[s + 1], linear[s + 2], linear[s + 3]
+    for x in range(signal.size):
+        signal[x] += la * a[x] + lb * b[x] + lc * c[x] + ld * d[x]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _add_quadratic(
+    block: FloatArray,
+    i: int,
+    x0: int,
+    s: int,
+    linear: FloatArray,
+    squared: FloatArray,
+    signal: FloatArray,
+) -> None:
+    x1 = x0 + signal.size
+    a, b, c, d = (
+        block[s, i, x0:x1],
+        block[s + 1, i, x0:x1],
+        block[s + 2, i, x0:x1],
+        block[s + 3, i, x0:x1],
+    )
+    la, lb, lc, ld = linear[s], linear[s + 1], linear[s + 2], linear[s + 3]
+    qa, qb, qc, qd = squared[s], squared[s + 1], squared[s + 2], squared[s + 3]
+    for x in range(signal.size):
+        signal[x] += (
+            a[x] * (la + qa * a[x])
+            + b[x] * (lb + qb * b[x])
+            + c[x] * (lc + qc * c[x])
+            + d[x] * (ld + qd * d[x])
+        )
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _subtract_and_count(
+    row: FloatArray,
+    signal: FloatArray,
+    clean: FloatArray,
+    low: float,
+    high: float,
+    near_low: float,
+    near_high: float,
+) -> tuple[float, float, float]:
+    """Subtract the signal; count those below `low`, up to `high`, and outside the near range.
+
+    The counts are float32, which holds the few columns of a chunk exactly and is quick to add up.
+    """
+    one, zero = np.float32(1.0), np.float32(0.0)
+    below, not_above, far = zero, zero, zero
+    for x in range(row.size):
+        value = signal[x]
+        clean[x] = row[x] - value
+        below += one if value < low else zero
+        not_above += one if value <= high else zero
+        far += one if (value <= near_low) | (value >= near_high) else zero
+    return float(below), float(not_above), float(far)
+
+
+@njit(cache=True, nogil=True)
+def _list_far(
+    signal: FloatArray, k: int, y: int, x0: int, sections: Sections, marks: Marks
+) -> None:
+    """List the data pixels of a part of a row whose signal is outside the near range."""
+    if y < sections.data_y0 or y >= sections.data_y1:
+        return
+    for x in range(max(x0, sections.data_x0), min(x0 + signal.size, sections.data_x1)):
+        value = signal[x - x0]
+        if marks.near_low[k] < value < marks.near_high[k]:
+            continue
+        place = marks.listed[0]
+        marks.listed[0] += 1
+        if place < marks.values.size:
+            marks.places[place, 0] = k
+            marks.places[place, 1] = y
+            marks.places[place, 2] = x
+            marks.values[place] = value

@@ -1,0 +1,163 @@
+"""Which pixels the crosstalk marks: what the pass has to note, and what follows from its notes.
+
+The rule is that of `calwatch.isr.crosstalk.marked_pixels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import numpy as np
+from numba import njit
+
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.calibrations.masks import Mask
+from calwatch.isr.crosstalk import median_of
+from calwatch.isr.stream.crosstalk import Marks
+from calwatch.isr.stream.plan import Placement, Sections
+
+_CAPACITY = 200_000
+"""Pixels that can be listed; with more, all signals are kept."""
+_RANGE = 0.03
+"""Half width of the range in which the median is expected, as a share of the sample."""
+_OFTEN = 0.002
+"""If this share of the sample is far from its median, all signals are kept."""
+_FAR = 0.75
+"""Limits from the median, from which a signal of the sample counts as far."""
+_CROSSTALK = int(Mask.CROSSTALK)
+
+
+class UndecidedError(Exception):
+    """All signals of some amplifiers are needed to tell which pixels are marked."""
+
+    def __init__(self, amplifiers: Set[int]) -> None:
+        super().__init__(f"amplifiers {sorted(amplifiers)}")
+        self.amplifiers = amplifiers
+
+
+def no_marks(n_amp: int) -> Marks:
+    """Return what makes the pass note nothing."""
+    nothing = np.zeros((0, 0, 0), np.float32)
+    return _marks(np.zeros((2, n_amp)), np.full(n_amp, np.inf), frozenset(), nothing, 0)
+
+
+def marks_from_sample(
+    sample: FloatArray, limit: DoubleArray, sections: Sections, keep: Set[int]
+) -> Marks:
+    """Decide from the signals of some rows what the pass is to note.
+
+    Parameters
+    ----------
+    sample
+        Shape (n_amp, rows, columns): signals of some rows with data.
+    limit
+        Shape (n_amp,), units of the image.
+    sections
+        Of the amplifiers.
+    keep
+        Amplifiers of which all signals are to be kept in any case.
+    """
+    ordered = np.sort(sample.reshape(len(sample), -1), axis=1)
+    count = ordered.shape[1]
+    ranks = [int((0.5 - _RANGE) * count), int((0.5 + _RANGE) * count), count // 2]
+    low, high, middle = ordered[:, ranks].astype(np.float64).T
+    data = sample[:, :, sections.data_x0 : sections.data_x1]
+    far = np.abs(data - middle[:, None, None]) > _FAR * limit[:, None, None]
+    often = np.flatnonzero(far.mean(axis=(1, 2)) > _OFTEN)
+    kept = sorted(keep | set(often.tolist()))
+    room = np.empty((len(kept), sections.rows, sections.columns), np.float32)
+    return _marks(np.array([low, high]), limit, frozenset(kept), room, _CAPACITY)
+
+
+def _marks(
+    expected: DoubleArray, limit: DoubleArray, kept: Set[int], room: FloatArray, capacity: int
+) -> Marks:
+    low, high = expected
+    n_amp = limit.size
+    kept_as = np.full(n_amp, -1, np.int32)
+    for place, k in enumerate(sorted(kept)):
+        kept_as[k] = place
+    return Marks(
+        low=low.astype(np.float32),
+        high=high.astype(np.float32),
+        near_low=np.nextafter((high - limit).astype(np.float32), np.float32(np.inf)),
+        near_high=np.nextafter((low + limit).astype(np.float32), np.float32(-np.inf)),
+        below=np.zeros(n_amp, np.int64),
+        not_above=np.zeros(n_amp, np.int64),
+        places=np.empty((capacity, 3), np.int32),
+        values=np.empty(capacity, np.float32),
+        listed=np.zeros(1, np.int64),
+        kept_as=kept_as,
+        kept=room,
+    )
+
+
+def mark_crosstalk(
+    marks: Marks, limit: DoubleArray, sections: Sections, placement: Placement, mask: IntArray
+) -> None:
+    """Set CROSSTALK in the mask of the assembled detector.
+
+    Raises
+    ------
+    UndecidedError
+        If the notes do not decide it for some amplifiers.
+    """
+    n_amp, listed = limit.size, int(marks.listed[0])
+    if listed > marks.values.size:
+        raise UndecidedError(frozenset(range(n_amp)))
+    amplifier, values = marks.places[:listed, 0], marks.values[:listed].astype(np.float64)
+    low, high = marks.low.astype(np.float64), marks.high.astype(np.float64)
+    marked = (values >= (high + limit)[amplifier]) | (values <= (low - limit)[amplifier])
+    possible = (values >= (low + limit)[amplifier]) | (values <= (high - limit)[amplifier])
+    unknown = set(amplifier[possible & ~marked].tolist())
+    unproved = (marks.kept_as < 0) & ~_median_proved(marks, sections)
+    if undecided := unknown | set(np.flatnonzero(unproved).tolist()):
+        raise UndecidedError(undecided)
+    _mark_listed(marks.places[:listed][marked], sections, placement, mask)
+    for k in np.flatnonzero(marks.kept_as >= 0):
+        signal = marks.kept[marks.kept_as[k]]
+        middle = median_of(signal.ravel())
+        _mark_kept(signal, int(k), middle - limit[k], middle + limit[k], sections, placement, mask)
+
+
+def _median_proved(marks: Marks, sections: Sections) -> BoolArray:
+    """Tell whether the one or two middle signals are within the range expected."""
+    count = sections.rows * sections.columns
+    proved: BoolArray = (marks.below <= (count - 1) // 2) & (marks.not_above > count // 2)
+    return proved
+
+
+@njit(cache=True, nogil=True)
+def _mark_listed(
+    places: IntArray, sections: Sections, placement: Placement, mask: IntArray
+) -> None:
+    for i in range(places.shape[0]):
+        _mark(places[i, 0], places[i, 1], places[i, 2], sections, placement, mask)
+
+
+@njit(cache=True, nogil=True)
+def _mark_kept(
+    signal: FloatArray,
+    k: int,
+    low: float,
+    high: float,
+    sections: Sections,
+    placement: Placement,
+    mask: IntArray,
+) -> None:
+    for y in range(sections.data_y0, sections.data_y1):
+        for x in range(sections.data_x0, sections.data_x1):
+            value = np.float64(signal[y, x])
+            if value <= low or value >= high:
+                _mark(k, y, x, sections, placement, mask)
+
+
+@njit(cache=True, nogil=True)
+def _mark(k: int, y: int, x: int, sections: Sections, placement: Placement, mask: IntArray) -> None:
+    """Mark one pixel given by its place in readout order."""
+    at_y, at_x = y - sections.data_y0, x - sections.data_x0
+    if placement.flip_y[k]:
+        at_y = sections.data_y1 - sections.data_y0 - 1 - at_y
+    if placement.flip_x[k]:
+        at_x = sections.data_x1 - sections.data_x0 - 1 - at_x
+    mask[placement.y0[k] + at_y, placement.x0[k] + at_x] |= _CROSSTALK

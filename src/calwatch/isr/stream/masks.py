@@ -1,0 +1,72 @@
+"""The mask of a detector, from the few pixels that its certified calibrations mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import ref
+
+import numpy as np
+
+from calwatch.arrays import IntArray
+from calwatch.calibrations.masks import Mask
+from calwatch.calibrations.model import ImageCalibration
+from calwatch.isr.corrections import mask_defects
+from calwatch.isr.model import IsrInput
+from calwatch.isr.steps import AmplifierFacts, Steps
+from calwatch.isr.stream.plan import IndexArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskedPixels:
+    """The pixels of a mask that are not 0."""
+
+    places: IndexArray
+    """Indices of the flattened mask."""
+    bits: IntArray
+
+
+_known: dict[int, tuple[ref[IntArray], MaskedPixels]] = {}
+"""By identity of a mask, as long as that lives."""
+
+
+def masked_pixels(mask: IntArray) -> MaskedPixels:
+    """Return the masked pixels of a calibration's mask, which is searched only once."""
+    key = id(mask)
+    known = _known.get(key)
+    if known is not None and known[0]() is mask:
+        return known[1]
+    places = np.flatnonzero(mask)
+    found = MaskedPixels(places, np.asarray(mask).ravel()[places])
+    _known[key] = (ref(mask, lambda _: _known.pop(key, None)), found)
+    return found
+
+
+def mask_of_calibrations(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> IntArray:
+    """Return the mask that follows from amplifiers and calibrations alone: BAD, and their bits.
+
+    Returns
+    -------
+    IntArray
+        Shape (height, width).
+    """
+    detector, calibrations = given.detector, given.calibrations
+    mask: IntArray = np.zeros(detector.shape, np.int32)
+    for amp, bad in zip(detector.amplifiers, amps.bad, strict=True):
+        if bad:
+            mask[amp.bbox.slices] |= Mask.BAD
+    flattened = mask.reshape(-1)
+    for step in ("bias", "dark", "flat"):
+        image: ImageCalibration | None = getattr(calibrations, step)
+        if step in steps and image is not None:
+            pixels = masked_pixels(image.mask)
+            flattened[pixels.places] |= pixels.bits
+    if "defects" in steps and calibrations.defects is not None:
+        mask = mask_defects(mask, calibrations.defects, out=mask)
+    return mask
+
+
+def pixels_without_data(flat: ImageCalibration) -> IndexArray:
+    """Return the indices of the flattened flat where it has no data."""
+    pixels = masked_pixels(flat.mask)
+    places: IndexArray = pixels.places[(pixels.bits & int(Mask.NO_DATA)) != 0]
+    return places
