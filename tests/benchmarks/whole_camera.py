@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from astropy.io import fits
 
 from calwatch.camera.loader import load_camera
+from calwatch.camera.model import Detector
 from calwatch.isr.switches import needed_calibrations
 from calwatch.offline.certify import certify
 from calwatch.offline.chain import prepend, set_chain
@@ -47,12 +49,12 @@ def certify_files(root: Path, kind: str, files: list[CalibrationFile]) -> None:
     prepend(root, TICKET, [f"{BASE}/{kind}.20260101a"])
 
 
-def ingest(root: Path, number: int) -> list[Path]:
-    """Ingest one bias of all detectors; return the files, in the order of the camera."""
+def ingest(root: Path, number: int, detectors: Sequence[Detector] = CAMERA.detectors) -> list[Path]:
+    """Ingest one bias of these detectors by files of headers; return the files, in their order."""
     folder = root.parent / obs_id(number)
     folder.mkdir()
     paths = []
-    for det in CAMERA.detectors:
+    for det in detectors:
         keywords = {
             "INSTRUME": INSTRUMENT,
             "TELESCOP": "Simonyi",

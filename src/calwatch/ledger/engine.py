@@ -76,14 +76,15 @@ def open_engine(url: URL, busy_seconds: float) -> Engine:
         How long a statement waits for another writer's lock.
     """
     arguments: dict[str, Any] = {"timeout": busy_seconds}
-    if url.get_backend_name() != "sqlite":
+    remote = url.get_backend_name() != "sqlite"
+    if remote:
         arguments = {
             "connect_timeout": 10,
             "options": f"-c lock_timeout={round(busy_seconds * 1000)} -c timezone=UTC",
         }
     try:
         engine = create_engine(
-            url, json_serializer=dump_json, connect_args=arguments, pool_pre_ping=True
+            url, json_serializer=dump_json, connect_args=arguments, pool_pre_ping=remote
         )
     except (NoSuchModuleError, ArgumentError) as error:
         raise LedgerError(f"ledger {shown_url(url)}: {error}") from error

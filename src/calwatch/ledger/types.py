@@ -16,6 +16,9 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit key that numbers itself (SQLite does so only for INTEGER)."""
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+
+
 def dump_json(value: Any) -> str:
     """Write JSON without spaces, floats exactly, and never NaN or infinity.
 
@@ -24,7 +27,7 @@ def dump_json(value: Any) -> str:
     ValueError
         If a number is not finite.
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -1,4 +1,4 @@
-"""When an exposure of each type was last judged, asked once when the daemon starts."""
+"""Small questions about the ledger as a whole: does it answer, and how fresh is what it has."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from sqlalchemy import func, select
 from calwatch.ledger.store import Ledger
 from calwatch.ledger.tables import exposure_verdict
 from calwatch.verify.model import Verdict
+
+
+def ask(ledger: Ledger) -> None:
+    """Ask the ledger for nothing.
+
+    Raises
+    ------
+    LedgerError
+        If it does not answer.
+    """
+    ledger.read(lambda connection: connection.execute(select(1)).one())
 
 
 def newest_ends(
