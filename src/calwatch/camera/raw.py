@@ -123,7 +123,8 @@ def _padded_bytes(path: Path) -> NDArray[np.uint8]:
         raise UnreachableFileError(f"{path}: cannot be read ({error.strerror})") from error
     if content[:2].tobytes() == b"\x1f\x8b":
         unzipped = _unzip(content[:size].tobytes(), path.name)
-        return np.frombuffer(unzipped + bytes(PADDING), dtype=np.uint8)
+        # A bytearray: kernels are compiled for arrays that can be written.
+        return np.frombuffer(bytearray(unzipped + bytes(PADDING)), dtype=np.uint8)
     content[size:] = 0
     return content[: size + PADDING]
 
