@@ -130,6 +130,21 @@ def test_workers_do_not_heed_the_signals_of_a_terminal() -> None:
     assert after == [pid]
 
 
+def test_a_worker_that_was_killed_while_idle_is_not_counted() -> None:
+    async def use(pool: WorkerPool):
+        await pool.start()
+        (pid,) = pool.pids
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while pool.pids:
+                await asyncio.sleep(0.01)
+        return await pool.run(make_job(1)), pool.pids
+
+    outcome, after = with_pool(use)
+    assert outcome.error is None
+    assert len(after) == 1
+
+
 def test_a_worker_that_cannot_be_set_up_stops_the_start() -> None:
     with pytest.raises(LimitsError, match="line 3: no such test"):
         with_pool(lambda pool: pool.start(), initializer=fakes.bad_limits)

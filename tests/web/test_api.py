@@ -177,7 +177,10 @@ def test_the_pulse_tells_the_age_of_the_last_beat(scene: Scene, client: Client) 
     assert (told["alive"], told["age_seconds"]) == (True, 12.0)
     scene.beat(ago=100)
     assert client.get("/api/heartbeat").json()["alive"] is False
-    assert client.get("/healthz").text == "ok\n"
+    assert client.get("/healthz").status_code == 200  # no restart of the page would help
+    silent = client.get("/readyz")
+    assert silent.status_code == 503
+    assert silent.json()["checks"][0]["says"] == "the daemon last spoke 100 s ago"
 
 
 def test_a_ledger_out_of_reach_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

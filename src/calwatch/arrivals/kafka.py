@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,6 +65,8 @@ class SourceState:
     """Why nothing is taken in just now; empty if all is well."""
     rebalances: int = 0
     """How often partitions were assigned since the process began."""
+    positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Where messages have come since: the offset to be read next, and how many were behind it."""
 
 
 class KafkaSource:
@@ -131,6 +133,9 @@ class KafkaSource:
             missing_topics=tuple(sorted(reading.missing or ())),
             waiting_for=self._taking.waiting_for,
             rebalances=self._rebalances,
+            positions={
+                f"{p.topic}[{p.partition}]": place for p, place in reading.positions.copy().items()
+            },
         )
 
     async def arrivals(self) -> AsyncIterator[Arrival]:
@@ -236,6 +241,7 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
         self._commit_failed = False
         self._log = structlog.get_logger("calwatch")
         self.missing: frozenset[str] | None = None
+        self.positions: dict[TopicPartition, tuple[int, int]] = {}
 
     @property
     def assignment(self) -> Collection[TopicPartition]:
@@ -324,8 +330,9 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
     def _show_lag(self, partition: TopicPartition, position: int) -> None:
         with suppress(IllegalStateError):
             end = self._consumer.highwater(partition)
-            lag = self._counters.lag.labels(partition.topic, partition.partition)
-            lag.set(max((end or 0) - position, 0))
+            behind = max((end or 0) - position, 0)
+            self.positions[partition] = (position, behind)
+            self._counters.lag.labels(partition.topic, partition.partition).set(behind)
 
     async def _commit(self) -> None:
         """Mark as read what is kept. If that fails, it is tried again, or delivered again."""
@@ -356,6 +363,7 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
         """Forget what was not committed of these partitions: it is delivered again."""
         for partition in revoked:
             self._uncommitted.pop(partition, None)
+            self.positions.pop(partition, None)
             with suppress(KeyError):
                 self._counters.lag.remove(partition.topic, partition.partition)
 

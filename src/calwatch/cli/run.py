@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from calwatch.kafka.connection import KafkaConnection
     from calwatch.ledger.store import Ledger
     from calwatch.service.judge import JudgeSettings
+    from calwatch.service.observing import Observing
     from calwatch.service.online import Role
     from calwatch.service.progress import RunSummary
     from calwatch.settings import Settings
@@ -45,12 +46,12 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
       calwatch run --config config/lsstcam.yaml --role intake
       calwatch run --config config/lsstcam.yaml --role worker
     """
-    from prometheus_client import start_http_server
-
     from calwatch.kafka.connection import load_connection
     from calwatch.ledger.store import Ledger
     from calwatch.service.judge import JudgeSettings
+    from calwatch.service.lifecycle import SystemClock
     from calwatch.service.logs import set_up_logs
+    from calwatch.service.observing import Observing
     from calwatch.service.online import Role
     from calwatch.settings import load_settings
     from calwatch.verify.model import Verdict
@@ -69,16 +70,15 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
     if role != Role.ALL and connection is None:
         raise click.UsageError(f"--role {role}: needs Kafka; set KAFKA_BOOTSTRAP_SERVERS")
     publishing = connection is not None and settings.kafka.publish
-    if settings.metrics_port is not None:
-        start_http_server(settings.metrics_port)
     alarming = settings.alarms.enabled and role != Role.WORKER
     ledger = Ledger.open(settings.ledger, publishing=publishing, alarming=alarming)
     _say_started(settings, connection, ledger, role)
     try:
+        observing = Observing(settings, role, ledger, SystemClock())
         if role == Role.WORKER and connection is not None:
-            summary = _serve(settings, connection, ledger, judge_settings)
+            summary = _serve(settings, connection, ledger, judge_settings, observing)
         else:
-            parts = (settings, connection, ledger, judge_settings)
+            parts = (settings, connection, ledger, judge_settings, observing)
             summary = _watch(*parts, Role(role), once=once, rejudge=rejudge)
     finally:
         ledger.close()
@@ -91,6 +91,7 @@ def _watch(
     connection: KafkaConnection | None,
     ledger: Ledger,
     judge_settings: JudgeSettings,
+    observing: Observing,
     role: Role,
     *,
     once: bool,
@@ -130,10 +131,12 @@ def _watch(
             from calwatch.web.serve import listen, serve
 
             listening = listen(settings.web.host, settings.web.port)
-            app = make_app(books, settings.alarms, settings.web, clock)
+            state = observing.health.report
+            app = make_app(books, settings.alarms, settings.web, clock, state)
             companions.append(partial(serve, app, listening))
 
     def hear(event: Event) -> None:
+        observing.hear(event)
         online.hear(event)
         if alarming is not None:
             alarming.hear(event)
@@ -158,8 +161,10 @@ def _watch(
             on_event=hear,
             rejudge=rejudge,
         )
+        outage = None if online.publisher is None else online.publisher.is_held_up
         try:
-            return await daemon.run(once=once)
+            async with observing.over(lambda: daemon.load, online.state, outage):
+                return await daemon.run(once=once)
         finally:
             if online.registry is not None:
                 await online.registry.close()
@@ -173,6 +178,7 @@ def _serve(
     connection: KafkaConnection,
     ledger: Ledger,
     judge_settings: JudgeSettings,
+    observing: Observing,
 ) -> RunSummary:
     """Do the jobs that an intake hands out."""
     from calwatch.service.judge import judge_factory
@@ -182,8 +188,11 @@ def _serve(
         kafka = settings.kafka
         options, group = connection.client_options(), f"{kafka.group}-workers"
         judging = judge_factory(judge_settings)
-        server = JobServer(settings, options, kafka.jobs_topic, group, ledger, judging)
-        return await server.run()
+        server = JobServer(
+            settings, options, kafka.jobs_topic, group, ledger, judging, on_event=observing.hear
+        )
+        async with observing.over(lambda: server.load, lambda: server.state):
+            return await server.run()
 
     return asyncio.run(work())
 

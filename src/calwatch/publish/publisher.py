@@ -85,6 +85,10 @@ class Publisher:
         self._gauges_at = float("-inf")
         self._rows_shown = 0
 
+    def is_held_up(self) -> bool:
+        """Tell whether something is in the way just now."""
+        return bool(self._told)
+
     def wake(self) -> None:
         """Say that there is something in the outbox. To be called in the event loop's thread."""
         self._awake.set()
@@ -144,6 +148,7 @@ class Publisher:
 
     async def _round(self) -> int:
         """Send one batch; return how many rows left the outbox."""
+        began = self._clock()
         await self._channel.open()
         if not await self._take_turn():
             return 0
@@ -153,6 +158,8 @@ class Publisher:
         finally:
             await self._end_turn()
         self._recovered()
+        if done:
+            counters.BATCH_SECONDS.observe(self._clock() - began)
         return done
 
     async def _publish(self, rows: Sequence[Pending]) -> int:

@@ -27,7 +27,7 @@ from calwatch.service.lifecycle import Clock, Stop, SystemClock, stopped_by_sign
 from calwatch.service.looking import ExposureInHand, look
 from calwatch.service.patience import Desk, Patience, StoppedError, first
 from calwatch.service.pool import worker_pool
-from calwatch.service.progress import Listener, Looked, RunSummary
+from calwatch.service.progress import Listener, Load, Looked, RunSummary
 from calwatch.service.retries import Retries
 from calwatch.service.wakes import Wakes
 from calwatch.service.watch import Watch
@@ -121,6 +121,12 @@ class Daemon:
         """Process ids of the workers that live now."""
         return self._performer.pids
 
+    @property
+    def load(self) -> Load:
+        """What lies with the daemon just now; may be asked from any thread."""
+        waiting, running = len(self._queue), len(self._tasks)
+        return Load(waiting, running, self._books.in_hand, len(self.worker_pids))
+
     def stop(self) -> None:
         """Ask to stop, as SIGTERM does; a second time: at once."""
         self._stop.ask()
@@ -201,10 +207,12 @@ class Daemon:
     async def _loop(self, doer: Doer, patience: Patience, once: bool) -> None:
         while not self._stop.asked:
             only = self._wakes.take()
+            began = self._clock.monotonic()
             found = await patience.ask(partial(self._look, patience, only))
             ready = self._retries.ready(found, self._clock.monotonic())
             new = self._books.take_in(ready)
-            self._tell(Looked(len(new), sum(len(hand.jobs) for hand in new)))
+            jobs = sum(len(hand.jobs) for hand in new)
+            self._tell(Looked(len(new), jobs, self._clock.monotonic() - began))
             for hand in new:
                 self._queue_up(hand, doer)
             if once:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from calwatch.arrivals.job import Job
 from calwatch.butler.model import ExposureRecord
-from calwatch.errors import CalwatchError, RecordError, WaitError
+from calwatch.errors import RecordError, WaitError
 from calwatch.service.exposures import Bookkeeper
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.lifecycle import Clock
@@ -19,6 +22,9 @@ from calwatch.service.progress import Event, JobDelayed, JobDone, RunSummary
 from calwatch.service.retries import Retries
 
 T = TypeVar("T")
+
+RECORD = "record"
+"""The step of writing one result to the ledger, with its waits."""
 
 
 class Performer(Protocol):
@@ -127,35 +133,41 @@ class Doer:
             self._books.put_off(job)
 
     async def _take(self, job: Job, outcome: Outcome) -> None:
+        failures = Counter(outcome.notes.failures)
         if outcome.error is None:
             result = outcome.result
         elif self._retries.again(job, outcome.error, self._clock.monotonic()):
-            self._delay(job, outcome.error)
+            self._delay(job, outcome)
             return
         else:
             if outcome.trace:
                 self._log.error("job failed", **names(job), trace=outcome.trace)
+            failures[outcome.failure] += 1
             result = self._judging.unknown(job, self._retries.reason(job, outcome.error))
+        began = time.perf_counter()
         try:
             await self.keep(partial(self._books.record, job, result))
         except RecordError as error:
+            failures[type(error).__name__] += 1
             result = self._judging.unknown(job, str(error))
             await self.keep(partial(self._books.record, job, result))
         self._retries.forget(job)
         self._summary.detectors[result.verdict] += 1
-        self._tell(JobDone(job, result, outcome.seconds))
+        steps = {**outcome.notes.seconds, RECORD: time.perf_counter() - began}
+        self._tell(JobDone(job, result, outcome.seconds, steps, failures, outcome.deaths))
         await self._check_off(job, outcome.seconds)
 
     async def _check_off(self, job: Job, seconds: float) -> None:
         if self._books.check_off(job, seconds):
             await self.finish(job.exposure)
 
-    def _delay(self, job: Job, error: CalwatchError) -> None:
+    def _delay(self, job: Job, outcome: Outcome) -> None:
+        reason = str(outcome.error)
         seconds = self._retries.wait(job)
         self._summary.delayed += 1
         self._books.put_off(job)
-        self._log.info("job delayed", **names(job), reason=str(error), again_in_seconds=seconds)
-        self._tell(JobDelayed(job, str(error), seconds))
+        self._log.info("job delayed", **names(job), reason=reason, again_in_seconds=seconds)
+        self._tell(JobDelayed(job, reason, seconds, outcome.failure, outcome.deaths))
 
     async def finish(self, record: ExposureRecord) -> None:
         """Merge and record an exposure whose detectors are all in.
@@ -165,6 +177,7 @@ class Doer:
         WaitError
             If the ledger is out of reach and patience ends.
         """
+        began = time.perf_counter()
         try:
             judged = await self.keep(partial(self._books.finish, record))
         except StoppedError:
@@ -181,7 +194,8 @@ class Doer:
             self._retries.give_up_merging(record)
         else:
             if judged is not None:
-                self._books.announce(judged)
+                seconds = time.perf_counter() - began
+                self._books.announce(replace(judged, merge_seconds=seconds))
         finally:
             self._books.close(record)
 

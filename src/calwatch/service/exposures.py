@@ -85,6 +85,11 @@ class Bookkeeper:
                 new.append(replace(hand, jobs=jobs))
         return new
 
+    @property
+    def in_hand(self) -> int:
+        """Number of exposures of which something is being done."""
+        return len(self._open)
+
     def record(self, job: Job, result: DetectorResult) -> bool:
         """Record one result."""
         return self._ledger.record(result, job.exposure, self._clock.now())

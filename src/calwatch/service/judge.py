@@ -33,6 +33,7 @@ from calwatch.isr.model import IsrInput
 from calwatch.isr.switches import needed_calibrations, switches_for
 from calwatch.memory import keep_freed_memory
 from calwatch.service.judging import JudgeFactory
+from calwatch.service.notes import CERTIFIED, ISR, MEASURE, READ, note_failure, timed
 from calwatch.verify.amplifier import Frame
 from calwatch.verify.inputs import check_raw
 from calwatch.verify.judge import Exposure, judge_detector, unknown_result
@@ -106,10 +107,12 @@ class Judge:
         try:
             return self._judge(job, camera, _detector(job, camera))
         except RecordError as error:
+            note_failure(error)
             return self.unknown(job, str(error))
         except UnreachableFileError as error:
             if self._settings.wait_for_files:
                 raise
+            note_failure(error)
             return self.unknown(job, str(error))
 
     def unknown(self, job: Job, reason: str) -> DetectorResult:
@@ -126,20 +129,21 @@ class Judge:
         return merge_exposure(results, self._limits, exposure.end_utc)
 
     def _judge(self, job: Job, camera: Camera, detector: Detector) -> DetectorResult:
-        raw, damage = _read_raw(job, camera, detector)
+        with timed(READ):
+            raw, damage = _read_raw(job, camera, detector)
         facts = header.translate(raw.header, camera)
         _check_exposure(facts, job)
         if damage or job.calib_type not in CALIB_TYPES:
             raise RecordError("; ".join(_why_not(job, raw, detector, damage)))
         if job.calib_type == "dark" and not isfinite(facts.dark_time):
             raise RecordError(f"{_file(job)}: DARKTIME and EXPTIME give no number of seconds")
-        certified = self._certified(job, needed_calibrations(camera, job.calib_type), detector)
+        with timed(CERTIFIED):
+            needed = needed_calibrations(camera, job.calib_type)
+            certified = self._certified(job, needed, detector)
         calibrations = certified.calibrations
         seed = _seed(facts, job.detector)
-        frame = Frame(
-            calib_type=job.calib_type,
-            detector=detector,
-            isr=run_isr(
+        with timed(ISR):
+            isr = run_isr(
                 IsrInput(
                     detector=detector,
                     raw=raw.pixels,
@@ -148,7 +152,11 @@ class Judge:
                     dither_seed=seed,
                     dark_time=facts.dark_time,
                 )
-            ),
+            )
+        frame = Frame(
+            calib_type=job.calib_type,
+            detector=detector,
+            isr=isr,
             calibrations=calibrations,
             raw=check_raw(raw.pixels, detector, job.calib_type, calibrations.ptc),
             dark_time=facts.dark_time,
@@ -161,7 +169,8 @@ class Judge:
             missing=certified.missing,
             warnings=header.contradictions(facts, camera, detector, job.exposure.observation_type),
         )
-        return judge_detector(exposure, frame, self._limits)
+        with timed(MEASURE):
+            return judge_detector(exposure, frame, self._limits)
 
     def _certified(self, job: Job, needed: Sequence[str], detector: Detector) -> _Certified:
         certified = _Certified()
@@ -176,8 +185,10 @@ class Judge:
             except UnreachableFileError as error:
                 if self._settings.wait_for_files:
                     raise UnreachableFileError(f"certified {calib_type}: {error}") from error
+                note_failure(error)
                 certified.missing[calib_type] = str(error)
             except CalibrationError as error:
+                note_failure(error)
                 certified.missing[calib_type] = str(error)
         return certified
 

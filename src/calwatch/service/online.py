@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from prometheus_client import REGISTRY
 
 from calwatch.arrivals.counters import IntakeCounters
 from calwatch.arrivals.decode import Decoder
-from calwatch.arrivals.kafka import KafkaSource
+from calwatch.arrivals.kafka import KafkaSource, SourceState
 from calwatch.arrivals.source import ArrivalSource
 from calwatch.arrivals.topics import Kind, TopicTable, default_topics, topics_of
 from calwatch.camera.model import Camera
@@ -45,6 +46,8 @@ class Online:
     watch: Watch | None = None
     publisher: Publisher | None = None
     registry: SchemaRegistry | None = None
+    state: Callable[[], SourceState] | None = None
+    """How the intake of events is; None where there is none."""
 
     def hear(self, event: Event) -> None:
         """Publish at once what has just been recorded."""
@@ -89,6 +92,7 @@ def go_online(
     registry = None
     sources: list[ArrivalSource] = []
     watch = None
+    how: Callable[[], SourceState] | None = None
     if kafka.events or kafka.s3:
         if connection.registry_url is None:
             raise StopError("SCHEMA_MANAGER_REGISTRY_URL: is not set, and reading events needs it")
@@ -102,14 +106,20 @@ def go_online(
         ]
         decoder = Decoder(registry, cameras, limit_seconds=kafka.due_seconds)
         counters = IntakeCounters(REGISTRY)
-        sources.append(KafkaSource(connection, topics, decoder, inbox, counters, group=kafka.group))
+        source = KafkaSource(connection, topics, decoder, inbox, counters, group=kafka.group)
+        sources.append(source)
+        how = partial(_state_of, source)
         watch = Watch(inbox, cameras, settings.retry, clock)
     publisher = None
     if kafka.publish:
         schemas = build_schemas(cameras.values(), kafka.prefix)
         channel = Channel(connection, None, schemas, dataset_tag=kafka.dataset_tag)
         publisher = Publisher(Outbox(ledger), channel, grace_seconds=grace_seconds)
-    return Online(sources, watch, publisher, registry)
+    return Online(sources, watch, publisher, registry, how)
+
+
+def _state_of(source: KafkaSource) -> SourceState:
+    return source.state
 
 
 def _own_topics(kafka: KafkaSettings) -> TopicTable:

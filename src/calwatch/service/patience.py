@@ -85,7 +85,7 @@ class Patience:
                     raise
                 seconds = self._retry.wait(failures)
                 self._log.warning("out of reach", reason=str(error), again_in_seconds=seconds)
-                self._tell(Waiting(str(error), seconds))
+                self._tell(Waiting(str(error), seconds, type(error).__name__))
                 if await self._stop.sleep(seconds):
                     raise StoppedError(f"stopped while out of reach: {error}") from error
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from calwatch.errors import CalwatchError, RecordError, StopError, WaitError
 from calwatch.service.judging import JudgeFactory
+from calwatch.service.notes import Notes
 from calwatch.service.worker import Done, Failed, Ready, work_for_ever
 from calwatch.settings import Settings
 from calwatch.verify.model import Verdict
@@ -49,6 +50,13 @@ class Outcome:
     """Workers that died over it."""
     recorded: Verdict | None = None
     """The verdict, where whoever did the job has recorded it in the ledger already."""
+    notes: Notes = field(default_factory=Notes)
+    """What the worker noted."""
+
+    @property
+    def failure(self) -> str:
+        """Name of the class of the error; ``Unexpected`` for one that is not ours."""
+        return "Unexpected" if self.trace else type(self.error).__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +185,13 @@ class _Slot:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the worker."""
+        """Process id of the worker; None once it has ended, whether that was seen or not."""
         process = self._process
-        return None if process is None else process.pid
+        with contextlib.suppress(ValueError):  # closed meanwhile
+            # The sentinel can be asked from any thread; is_alive() would reap the process.
+            if process is not None and not wait([process.sentinel], timeout=0):
+                return process.pid
+        return None
 
     @property
     def stopped(self) -> bool:
@@ -219,7 +231,8 @@ class WorkerPool:
     @property
     def pids(self) -> list[int]:
         """Process ids of the workers that live now."""
-        return [place.slot.pid for place in self._places if place.slot.pid is not None]
+        found = [place.slot.pid for place in self._places]
+        return [pid for pid in found if pid is not None]
 
     async def start(self) -> None:
         """Make every worker, so that a wrong configuration shows at once.
@@ -350,8 +363,8 @@ def _do(slot: _Slot, job: Any, plan: PoolPlan) -> Outcome:
         else:
             seconds = time.monotonic() - began
             if isinstance(answer, Done):
-                return Outcome(answer.result, None, "", seconds, deaths)
-            return Outcome(None, answer.error, answer.trace, seconds, deaths)
+                return Outcome(answer.result, None, "", seconds, deaths, notes=answer.notes)
+            return Outcome(None, answer.error, answer.trace, seconds, deaths, notes=answer.notes)
         return Outcome(None, error, "", time.monotonic() - began, deaths)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -19,6 +19,8 @@ class Looked:
     """Exposures with something to do."""
     jobs: int
     """Detectors to judge."""
+    seconds: float = field(default=0.0, compare=False)
+    """Wall time of the questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,12 @@ class JobDone:
     result: DetectorResult
     seconds: float
     """In the worker."""
+    steps: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """Wall time in seconds by step, those of the worker and the daemon's own."""
+    failures: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """What went wrong, by the name of the error's class."""
+    deaths: int = 0
+    """Workers that died over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,10 @@ class JobDelayed:
     reason: str
     seconds: float
     """Until the next attempt."""
+    failure: str = ""
+    """Name of the error's class."""
+    deaths: int = 0
+    """Workers that died over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,8 @@ class ExposureJudged:
     results: tuple[DetectorResult, ...]
     seconds: float
     """In the workers, all detectors together."""
+    merge_seconds: float = field(default=0.0, compare=False)
+    """Merging and recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,22 @@ class Waiting:
     reason: str
     seconds: float
     """Until the next attempt."""
+    failure: str = ""
+    """Name of the error's class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What lies with the daemon at a moment."""
+
+    waiting: int
+    """Detectors in its queue."""
+    running: int
+    """Detectors handed out, and exposures being merged."""
+    exposures: int
+    """Exposures of which something is being done."""
+    workers: int
+    """Worker processes that live here."""
 
 
 Event: TypeAlias = Looked | JobDone | JobDelayed | ExposureJudged | Waiting

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -12,15 +14,16 @@ from aiokafka.errors import KafkaError
 
 from calwatch.arrivals.codec import JobCodec
 from calwatch.arrivals.job import Job
+from calwatch.arrivals.kafka import SourceState
 from calwatch.errors import RecordError, WaitError
 from calwatch.ledger.store import Ledger
-from calwatch.service.doing import Performer, names
+from calwatch.service.doing import RECORD, Performer, names, telling
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.lifecycle import Clock, Stop, SystemClock, stopped_by_signals
 from calwatch.service.offsets import Offsets
 from calwatch.service.patience import Desk, Patience, StoppedError
 from calwatch.service.pool import PoolError, worker_pool
-from calwatch.service.progress import RunSummary
+from calwatch.service.progress import JobDelayed, JobDone, Listener, Load, RunSummary
 from calwatch.service.retries import Retries
 from calwatch.settings import Settings
 
@@ -51,6 +54,8 @@ class JobServer:
         Has the jobs done; a pool of worker processes if None.
     clock
         The time.
+    on_event
+        Called in the event loop for every `calwatch.service.progress.Event`.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class JobServer:
         *,
         performer: Performer | None = None,
         clock: Clock | None = None,
+        on_event: Listener | None = None,
     ) -> None:
         self._settings = settings
         self._options = options
@@ -76,11 +82,31 @@ class JobServer:
         self._log = structlog.get_logger("calwatch")
         self._summary = RunSummary()
         self._stop = Stop()
-        self._patience = Patience(self._stop, settings.retry, None, self._log, lambda _event: None)
+        self._tell = telling(on_event)
+        self._patience = Patience(self._stop, settings.retry, None, self._log, self._tell)
         self._desk = Desk("ledger")
         self._codec = JobCodec()
         self._offsets: Offsets[TopicPartition] = Offsets()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._positions: dict[TopicPartition, tuple[int, int]] = {}
+
+    @property
+    def load(self) -> Load:
+        """What lies with this worker just now; may be asked from any thread."""
+        return Load(0, len(self._tasks), 0, len(self._performer.pids))
+
+    @property
+    def state(self) -> SourceState:
+        """How its reading of jobs is just now; may be asked from any thread."""
+        consumer = self._consumer
+        if consumer is None:
+            return SourceState()
+        return SourceState(
+            connected=True,
+            assigned=tuple(sorted(f"{p.topic}[{p.partition}]" for p in consumer.assignment())),
+            positions={f"{p.topic}[{p.partition}]": at for p, at in self._positions.copy().items()},
+        )
 
     def stop(self) -> None:
         """Ask to stop, as SIGTERM does; a second time: at once."""
@@ -122,9 +148,11 @@ class JobServer:
             enable_auto_commit=False,
         )
         self._offsets = Offsets()  # what is still being done is delivered again
-        consumer.subscribe([self._topic], listener=_Forgetting(self._offsets))
+        self._positions = {}
+        consumer.subscribe([self._topic], listener=_Forgetting(self._offsets, self._positions))
         try:
             await consumer.start()
+            self._consumer = consumer
             while not self._stop.asked:
                 await self._take_some(consumer)
                 await self._commit(consumer)
@@ -135,6 +163,7 @@ class JobServer:
         except KafkaError as error:
             raise WaitError(f"Kafka is out of reach: {error}") from error
         finally:
+            self._consumer = None
             await consumer.stop()
 
     async def _take_some(self, consumer: AIOKafkaConsumer) -> None:
@@ -147,6 +176,8 @@ class JobServer:
         )
         consumer.resume(*held)
         for partition, messages in records.items():
+            read = messages[-1].offset + 1
+            self._positions[partition] = (read, max((consumer.highwater(partition) or 0) - read, 0))
             for message in messages:
                 self._offsets.begin(partition, message.offset)
                 work = self._one(partition, message.offset, message.value)
@@ -201,22 +232,27 @@ class JobServer:
             seconds = retries.wait(job)
             self._summary.delayed += 1
             self._log.info("job delayed", **names(job), reason=str(error), again_in_seconds=seconds)
+            self._tell(JobDelayed(job, str(error), seconds, outcome.failure, outcome.deaths))
             if await self._stop.sleep(seconds):
                 raise StoppedError("stopped while a job waited for its next attempt")
         if outcome.trace:
             self._log.error("job failed", **names(job), trace=outcome.trace)
-        result = (
-            outcome.result
-            if error is None
-            else self._judging.unknown(job, retries.reason(job, error))
-        )
+        failures = Counter(outcome.notes.failures)
+        result = outcome.result
+        if error is not None:
+            failures[outcome.failure] += 1
+            result = self._judging.unknown(job, retries.reason(job, error))
+        began = time.perf_counter()
         try:
             await self._keep(partial(self._ledger.record, result, job.exposure, self._clock.now()))
         except RecordError as wrong:
+            failures[type(wrong).__name__] += 1
             result = self._judging.unknown(job, str(wrong))
             await self._keep(partial(self._ledger.record, result, job.exposure, self._clock.now()))
         self._summary.detectors[result.verdict] += 1
         self._log.info("job done", **names(job), verdict=result.verdict.value)
+        steps = {**outcome.notes.seconds, RECORD: time.perf_counter() - began}
+        self._tell(JobDone(job, result, outcome.seconds, steps, failures, outcome.deaths))
 
     async def _keep(self, work: Any) -> Any:
         return await self._patience.ask(lambda: self._desk.ask(work))
@@ -225,13 +261,17 @@ class JobServer:
 class _Forgetting(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Forgets what was in hand of partitions that are taken away."""
 
-    def __init__(self, offsets: Offsets[TopicPartition]) -> None:
+    def __init__(
+        self, offsets: Offsets[TopicPartition], positions: dict[TopicPartition, tuple[int, int]]
+    ) -> None:
         self._offsets = offsets
+        self._positions = positions
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Forget them: whoever gets them starts at the last commit."""
         for partition in revoked:
             self._offsets.forget(partition)
+            self._positions.pop(partition, None)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Nothing is known of a new partition."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from calwatch.errors import CalwatchError, RecordError
+from calwatch.service.notes import Notes, take_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Done:
     """The job gave a result."""
 
     result: Any
+    notes: Notes = field(default_factory=Notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Failed:
     """As raised; anything that is not ours arrives as a RecordError naming it."""
     trace: str
     """Traceback for the log where the error was not one of ours, else empty."""
+    notes: Notes = field(default_factory=Notes)
 
 
 def work_for_ever(
@@ -69,9 +72,10 @@ def _set_up(initializer: Callable[..., None] | None, arguments: tuple[Any, ...])
 
 def _answer(work: Callable[[Any], Any], job: Any) -> Done | Failed:
     try:
-        return Done(work(job))
+        result = work(job)
     except Exception as error:
-        return _failed(error)
+        return replace(_failed(error), notes=take_notes())
+    return Done(result, take_notes())
 
 
 def _failed(error: Exception) -> Failed:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from calwatch.alarms.model import Numbered
@@ -28,7 +28,6 @@ _LARGEST_ID = 2**63 - 1
 def routes() -> list[Route]:
     """Return the addresses of the interface."""
     return [
-        Route("/healthz", healthz),
         Route("/api/heartbeat", get_heartbeat, name="heartbeat"),
         Route("/api/alarms", get_alarms),
         Route("/api/alarms/{alarm_id:int}", get_alarm),
@@ -39,11 +38,6 @@ def routes() -> list[Route]:
             for action in ACTIONS
         ),
     ]
-
-
-async def healthz(_request: Request) -> Response:
-    """Say that the process answers. Whether the daemon works: see the heartbeat."""
-    return PlainTextResponse("ok\n")
 
 
 async def get_heartbeat(request: Request) -> Response:

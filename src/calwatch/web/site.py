@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from calwatch.alarms.rules import Rules
 from calwatch.ledger.alarms import AlarmStore
 from calwatch.service.alarm_books import AlarmBooks
 from calwatch.service.alarm_desk import LATE_SECONDS, heartbeat
+from calwatch.service.health import Finding, Need, Report
 from calwatch.service.lifecycle import Clock
 from calwatch.settings import AlarmSettings, WebSettings
 
@@ -26,6 +28,8 @@ class Site:
     alarms: AlarmSettings
     web: WebSettings
     clock: Clock
+    report: Callable[[], Report] | None = None
+    """How the daemon in this process is; None where there is none."""
 
     @property
     def store(self) -> AlarmStore:
@@ -35,6 +39,17 @@ class Site:
     def now(self) -> datetime:
         """Return the time of day (aware)."""
         return self.clock.now()
+
+    def state(self) -> Report:
+        """Return how the daemon is: by its own word, or by its heartbeat if it is elsewhere."""
+        if self.report is not None:
+            return self.report()
+        now = self.now()
+        age = heartbeat(self.store, now).age
+        says = "never" if age is None else f"{age:.0f} s ago"
+        alive = age is not None and age <= LATE_SECONDS
+        found = Finding("heartbeat", alive, f"the daemon last spoke {says}", Need.READY)
+        return Report(now, "page", [found])
 
     def pulse(self) -> dict[str, Any]:
         """Return whether the daemon lives, and what has happened last.
