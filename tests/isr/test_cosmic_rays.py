@@ -7,9 +7,13 @@ from calwatch.calibrations.masks import Mask
 from calwatch.isr import cosmic_rays
 from calwatch.isr.cosmic_rays import (
     TooManyCosmicRaysError,
+    cosmic_ray_noise,
     find_cosmic_rays,
-    find_cosmic_rays_reference,
     replace_cosmic_rays,
+)
+from calwatch.isr.cosmic_rays_reference import (
+    cosmic_ray_noise_reference,
+    find_cosmic_rays_reference,
 )
 
 
@@ -19,11 +23,11 @@ def _frame(seed=0, shape=(60, 70), noise=6.0):
     return image, np.zeros(shape, np.int32), np.full(shape, noise**2, np.float32)
 
 
-@given(st.integers(0, 2**31), st.floats(-50.0, 2000.0))
-def test_the_kernel_does_what_the_reference_does(seed, background):
+def _struck_frame(seed, background, fault):
+    """Return a frame with tracks that touch, cross and meet the edges, and marked pixels."""
     image, mask, variance = _frame(seed, (25, 31))
     rng = np.random.default_rng(seed)
-    for _ in range(12):  # tracks that touch, cross and meet the edges
+    for _ in range(12):
         y, x = rng.integers(0, 25), rng.integers(0, 31)
         dy, dx = rng.integers(-1, 2, 2)
         for step in range(rng.integers(1, 8)):
@@ -31,13 +35,48 @@ def test_the_kernel_does_what_the_reference_does(seed, background):
             if 0 <= j < 25 and 0 <= i < 31:
                 image[j, i] += rng.uniform(20.0, 3000.0)
     image += np.float32(background)
-    image[rng.integers(0, 25), rng.integers(0, 31)] = np.nan
+    image[rng.integers(0, 25, 3), rng.integers(0, 31, 3)] = fault
     mask[rng.integers(0, 25, 6), rng.integers(0, 31, 6)] = int(Mask.INTRP)
     mask[rng.integers(0, 25, 6), rng.integers(0, 31, 6)] = int(Mask.BAD)
     mask[rng.integers(0, 25, 6), rng.integers(0, 31, 6)] = int(Mask.SUSPECT)
-    fast = find_cosmic_rays(image, mask, variance, background)
-    slow = find_cosmic_rays_reference(image, mask, variance, background)
+    return image, mask, variance
+
+
+STRUCK_FRAMES = st.builds(
+    _struck_frame,
+    st.integers(0, 2**31),
+    st.floats(-50.0, 2000.0) | st.just(3e6),
+    st.sampled_from([np.nan, np.inf, -np.inf, 3e38, -3e38]),
+)
+
+
+@given(STRUCK_FRAMES, st.floats(-50.0, 2000.0))
+def test_the_kernel_does_what_the_reference_does(frame, background):
+    fast = find_cosmic_rays(*frame, background)
+    with np.errstate(invalid="ignore", over="ignore"):
+        slow = find_cosmic_rays_reference(*frame, background)
     np.testing.assert_array_equal(fast, slow)
+
+
+@given(STRUCK_FRAMES, st.integers(0, 2**31))
+def test_growth_and_noise_are_those_of_the_reference(frame, seed):
+    background = cosmic_rays.background_of(frame[0])
+    fast = cosmic_ray_noise(*frame, seed, background)
+    with np.errstate(invalid="ignore", over="ignore"):
+        slow = cosmic_ray_noise_reference(*frame, seed, background)
+    np.testing.assert_array_equal(fast[0], slow[0])
+    np.testing.assert_array_equal(fast[1], slow[1])
+
+
+def test_growth_far_apart_copies_only_what_it_needs():
+    image, mask, variance = _frame(12, (90, 40))
+    for y in (3, 40, 86):
+        image[y, 5:20] += 3000.0
+        image[y + 1, 5:20] += 100.0
+    fast = cosmic_ray_noise(image, mask, variance, 5, 0.0)
+    slow = cosmic_ray_noise_reference(image, mask, variance, 5, 0.0)
+    np.testing.assert_array_equal(fast[0], slow[0])
+    np.testing.assert_array_equal(fast[1], slow[1])
 
 
 def test_a_pixel_that_stands_out_only_once_its_neighbour_is_replaced_is_found():
@@ -139,4 +178,4 @@ def test_the_background_is_the_exact_median(seed, n):
     values = np.round(rng.standard_t(2, n) * 10, int(seed % 3)).astype(np.float32)[None, :]
     values[0, : n // 10] = np.nan
     expected = np.median(values[np.isfinite(values)].astype(np.float64))
-    assert cosmic_rays._background(values) == expected
+    assert cosmic_rays.background_of(values) == expected

@@ -46,14 +46,15 @@ def quartiles(values: AnyArray) -> tuple[float, float, float]:
         return (np.nan, np.nan, np.nan)
     fractions = (0.25, 0.5, 0.75)
     q25, median, q75 = (
-        _between(float(pair[0]), float(pair[1]), f * (n - 1) % 1.0)
+        at_fraction(f, n, float(pair[0]), float(pair[1]))
         for f, pair in zip(fractions, around_ranks(values, fractions), strict=True)
     )
     return q25, median, q75
 
 
-def _between(a: float, b: float, t: float) -> float:
-    """Interpolate from `a` to `b`, from the nearer end as numpy does."""
+def at_fraction(fraction: float, n: int, a: float, b: float) -> float:
+    """Interpolate between the values on either side of rank f·(n−1), from the nearer as numpy."""
+    t = fraction * (n - 1) % 1.0
     return a + (b - a) * t if t < 0.5 else b - (b - a) * (1 - t)
 
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from calwatch.arrays import BoolArray, DoubleArray, FloatArray
+from calwatch.arrays import DoubleArray, FloatArray, IntArray
 from calwatch.calibrations.model import CalibrationSet, ImageCalibration, Units
 from calwatch.camera.model import Amplifier, Detector
 from calwatch.isr import cosmic_rays
 from calwatch.isr.model import IsrResult
+from calwatch.verify.fast_pixels import FastPixels
+from calwatch.verify.good_pixels import GoodPixels, PlainPixels
 from calwatch.verify.inputs import RawCheck
 from calwatch.verify.metrics import DISTRIBUTION_LEVELS, distribution_name
-from calwatch.verify.statistics import (
-    OVERSCAN_EDGE,
-    amp_statistics,
-    good_pixels,
-    mean_error,
-    plain_deviation,
-    plain_mean,
-    select,
-)
+from calwatch.verify.statistics import OVERSCAN_EDGE, AmpStatistics, mean_error
+
+ENGINES: Mapping[str, Callable[[FloatArray, IntArray, Detector], GoodPixels]] = {
+    "fast": FastPixels,
+    "reference": PlainPixels,
+}
+"""How good pixels are measured: in kernels, or in the plain numpy that they are held to."""
 
 Metrics = dict[str, float]
 """Numbers by name; NaN until they leave the measurement."""
@@ -41,6 +42,8 @@ class Frame:
     """Seconds, of the exposure."""
     seed: int
     """Of the noise that replaces cosmic rays."""
+    engine: str = "fast"
+    """One of `ENGINES`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,34 +57,36 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AmpView:
-    """One amplifier of a frame with its good pixels found."""
+    """One amplifier of a frame, its good pixels measured."""
 
     frame: Frame
     index: int
     amp: Amplifier
-    good: BoolArray
+    pixels: GoodPixels
+    """Those of the whole detector."""
+    found: AmpStatistics
 
-    def mean_of(self, image: FloatArray) -> float:
-        """Return the mean of another image of the detector over the same good pixels."""
-        return plain_mean(image, self.good, self.amp.bbox)
-
-    def deviation_of(self, image: FloatArray) -> float:
-        """Return the plain deviation of another image over the same good pixels."""
-        return plain_deviation(image, self.good, self.amp.bbox)
+    def mean_of_certified(self, plane: FloatArray) -> float:
+        """Return the mean of a plane of a certified calibration over the same good pixels."""
+        return self.pixels.mean_of_certified(plane, self.index)
 
 
-def views(frame: Frame) -> list[AmpView]:
+def measure_pixels(frame: Frame) -> GoodPixels:
+    """Measure the good pixels of a frame with its engine."""
+    return ENGINES[frame.engine](frame.isr.image, frame.isr.mask, frame.detector)
+
+
+def views(frame: Frame, pixels: GoodPixels) -> list[AmpView]:
     """Return every amplifier of a frame, in camera order."""
     return [
-        AmpView(frame, i, amp, good_pixels(frame.isr.image, frame.isr.mask, amp.bbox))
+        AmpView(frame, i, amp, pixels, pixels.statistics(i))
         for i, amp in enumerate(frame.detector.amplifiers)
     ]
 
 
 def common_metrics(view: AmpView) -> Metrics:
     """Return what bias, dark and flat have in common, less what depends on the type."""
-    frame, i = view.frame, view.index
-    found = amp_statistics(frame.isr.image, view.good, view.amp.bbox)
+    frame, i, found = view.frame, view.index, view.found
     numbers: Metrics = {
         "MEAN": found.mean,
         "MEDIAN": found.median,
@@ -143,7 +148,7 @@ def error_of_mean(view: AmpView, stdev: float, read_noise: float) -> float:
     """
     overscan = view.frame.isr.statistics.overscan
     parallel = bool(overscan and overscan.parallel_applied[view.index])
-    error = mean_error(stdev, int(view.good.sum()), read_noise, view.amp, parallel)
+    error = mean_error(stdev, view.found.n_good, read_noise, view.amp, parallel)
     calibrations = view.frame.calibrations
     inputs = [input_count(calibrations.bias)]
     if view.frame.calib_type != "bias":
@@ -171,7 +176,7 @@ def certified_bias_noise(view: AmpView) -> float:
     if bias is None or "bias" not in view.frame.isr.applied:
         return 0.0
     scale = float(view.frame.isr.gain[view.index]) if bias.units is Units.ADU else 1.0
-    variance = view.mean_of(bias.variance)
+    variance = view.mean_of_certified(bias.variance)
     noise = scale * math.sqrt(variance) if math.isfinite(variance) and variance > 0 else 0.0
     count = input_count(bias)
     if not count:
@@ -189,21 +194,18 @@ def dark_scale(view: AmpView) -> float:
     return gain * view.frame.dark_time / time
 
 
-def without_cosmic_rays(frame: Frame) -> tuple[FloatArray | None, tuple[str, ...]]:
-    """Return the frame's image with cosmic rays replaced, or None and a warning."""
+def cosmic_ray_metrics(frame: Frame, pixels: GoodPixels) -> tuple[list[Metrics], tuple[str, ...]]:
+    """Return CR_NOISE and PROCESSING of each amplifier, and warnings."""
+    isr = frame.isr
     try:
-        isr = frame.isr
-        clean, _ = cosmic_rays.without_cosmic_rays(isr.image, isr.mask, isr.variance, frame.seed)
+        places, values = cosmic_rays.cosmic_ray_noise(
+            isr.image, isr.mask, isr.variance, frame.seed, pixels.background()
+        )
     except cosmic_rays.TooManyCosmicRaysError as error:
-        return None, (str(error),)
-    return clean, ()
-
-
-def cosmic_ray_metrics(view: AmpView, clean: FloatArray | None) -> Metrics:
-    """Return CR_NOISE and PROCESSING."""
-    if clean is None:
-        return {"CR_NOISE": math.nan, "PROCESSING": 0.0}
-    return {"CR_NOISE": view.deviation_of(clean), "PROCESSING": 1.0}
+        nothing = {"CR_NOISE": math.nan, "PROCESSING": 0.0}
+        return [dict(nothing) for _ in frame.detector.amplifiers], (str(error),)
+    deviations = pixels.deviations_with(places, values)
+    return [{"CR_NOISE": deviation, "PROCESSING": 1.0} for deviation in deviations], ()
 
 
 def judgeable(frame: Frame, measured: list[Metrics]) -> DoubleArray:
@@ -217,5 +219,4 @@ def judgeable(frame: Frame, measured: list[Metrics]) -> DoubleArray:
 
 def mean_variance(view: AmpView) -> float:
     """Return the mean of the ISR's variance over the good pixels, e-²."""
-    values = select(view.frame.isr.variance, view.good, view.amp.bbox)
-    return float(values.mean(dtype=np.float64)) if values.size else math.nan
+    return view.pixels.mean_of(view.frame.isr.variance, view.index)

@@ -13,22 +13,22 @@ from calwatch.verify.amplifier import (
     common_metrics,
     cosmic_ray_metrics,
     error_of_mean,
+    measure_pixels,
     views,
-    without_cosmic_rays,
 )
-from calwatch.verify.statistics import corner_mean
 
 
 def measure(frame: Frame) -> Measured:
     """Measure every amplifier of a corrected bias."""
-    clean, warnings = without_cosmic_rays(frame)
+    pixels = measure_pixels(frame)
+    cleaned, warnings = cosmic_ray_metrics(frame, pixels)
     amps = {}
-    for view in views(frame):
+    for view in views(frame, pixels):
         numbers = common_metrics(view)
-        numbers.update(cosmic_ray_metrics(view, clean))
+        numbers.update(cleaned[view.index])
         numbers["MEAN_ERROR"] = error_of_mean(view, numbers["STDEV"], numbers["NOISE"])
         numbers["EXPECTED_NOISE"] = math.hypot(numbers["PTC_NOISE"], certified_bias_noise(view))
-        numbers["AMP_CORNER"] = corner_mean(frame.isr.image, view.good, view.amp.bbox)
+        numbers["AMP_CORNER"] = pixels.corner_mean(view.index)
         numbers.update(_bias_shift_metrics(view))
         amps[view.amp.name] = numbers
     return Measured(amps, warnings=warnings)

@@ -12,18 +12,19 @@ from calwatch.verify.amplifier import (
     cosmic_ray_metrics,
     dark_scale,
     error_of_mean,
+    measure_pixels,
     views,
-    without_cosmic_rays,
 )
 
 
 def measure(frame: Frame) -> Measured:
     """Measure every amplifier of a corrected dark."""
-    clean, warnings = without_cosmic_rays(frame)
+    pixels = measure_pixels(frame)
+    cleaned, warnings = cosmic_ray_metrics(frame, pixels)
     amps = {}
-    for view in views(frame):
+    for view in views(frame, pixels):
         numbers = common_metrics(view)
-        numbers.update(cosmic_ray_metrics(view, clean))
+        numbers.update(cleaned[view.index])
         numbers["MEAN_ERROR"] = error_of_mean(view, numbers["STDEV"], numbers["NOISE"])
         dark = _certified_signal(view)
         numbers["EXPECTED_NOISE"] = _expected_noise(view, numbers["PTC_NOISE"], dark)
@@ -36,7 +37,7 @@ def measure(frame: Frame) -> Measured:
 def _certified_signal(view: AmpView) -> float:
     """Return what the certified dark took away on the average, e-; NaN without one."""
     dark, scale = view.frame.calibrations.dark, dark_scale(view)
-    return view.mean_of(dark.image) * scale if dark is not None and scale else math.nan
+    return view.mean_of_certified(dark.image) * scale if dark is not None and scale else math.nan
 
 
 def _expected_noise(view: AmpView, read_noise: float, signal: float) -> float:
@@ -48,5 +49,5 @@ def _expected_noise(view: AmpView, read_noise: float, signal: float) -> float:
     dark, scale = view.frame.calibrations.dark, dark_scale(view)
     if dark is None or not scale:
         return math.nan
-    extra = view.mean_of(dark.variance) * scale * scale
+    extra = view.mean_of_certified(dark.variance) * scale * scale
     return math.sqrt(read_noise * read_noise + max(signal, 0.0) + max(extra, 0.0))

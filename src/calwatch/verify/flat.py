@@ -16,6 +16,7 @@ from calwatch.verify.amplifier import (
     error_of_mean,
     judgeable,
     mean_variance,
+    measure_pixels,
     views,
 )
 
@@ -23,7 +24,7 @@ from calwatch.verify.amplifier import (
 def measure(frame: Frame) -> Measured:
     """Measure every amplifier of a corrected flat, and the detector."""
     amps: dict[str, Metrics] = {}
-    for view in views(frame):
+    for view in views(frame, measure_pixels(frame)):
         numbers = common_metrics(view)
         numbers["MEAN_ERROR"] = error_of_mean(view, numbers["STDEV"], numbers["PTC_NOISE"])
         numbers["EXPECTED_NOISE"] = _expected_noise(view, numbers)

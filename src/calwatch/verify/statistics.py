@@ -10,7 +10,6 @@ import numpy as np
 from calwatch.arrays import BoolArray, FloatArray, IntArray
 from calwatch.calibrations.masks import EXCLUDED
 from calwatch.camera.model import Amplifier, Box
-from calwatch.isr import clipped
 from calwatch.isr.clipped import clipped_statistics, plain_statistics
 
 CLIP_SIGMA = 5.0
@@ -82,24 +81,13 @@ def select(image: FloatArray, good: BoolArray, box: Box) -> FloatArray:
     return part.ravel() if good.all() else part[good]
 
 
-def plain_deviation(image: FloatArray, good: BoolArray, box: Box) -> float:
-    """Return STDEV of the good pixels of a box."""
-    return plain_statistics(select(image, good, box))[1]
-
-
-def plain_mean(image: FloatArray, good: BoolArray, box: Box) -> float:
-    """Return MEAN of the good pixels of a box, NaN if there are none."""
-    return clipped.plain_mean(select(image, good, box))
-
-
-def corner_mean(image: FloatArray, good: BoolArray, box: Box) -> float:
-    """Return AMP_CORNER: the mean of 200×200 pixels at the box's lower left.
+def corner_box(box: Box) -> Box:
+    """Return where AMP_CORNER is averaged: 200×200 pixels at the box's lower left.
 
     cp_verify ``verifyBias.py`` means the readout corner, but takes this one, because the flips of
     an assembled detector are reset. A smaller amplifier is taken whole.
     """
-    corner = Box(box.x0, box.y0, min(CORNER_SIZE, box.width), min(CORNER_SIZE, box.height))
-    return plain_mean(image, good[: corner.height, : corner.width], corner)
+    return Box(box.x0, box.y0, min(CORNER_SIZE, box.width), min(CORNER_SIZE, box.height))
 
 
 def mean_error(

@@ -1,0 +1,265 @@
+"""The good pixels of a detector measured in one pass (see `calwatch.verify.pixel_kernels`)."""
+
+from __future__ import annotations
+
+import math
+import weakref
+
+import numpy as np
+
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.calibrations.masks import EXCLUDED
+from calwatch.camera.model import Box, Detector
+from calwatch.isr import clipped, cosmic_rays
+from calwatch.isr.ranks import count_between, ranges_around, values_at_ranks, within
+from calwatch.verify.pixel_kernels import (
+    QUARTILES,
+    Expected,
+    Found,
+    mean_by_rows,
+    mean_of_good,
+    measure_amplifiers,
+    nothing_found,
+    row_sums,
+    sample_amplifier,
+)
+from calwatch.verify.statistics import (
+    CLIP_PASSES,
+    CLIP_SIGMA,
+    AmpStatistics,
+    amp_statistics,
+    corner_box,
+    good_pixels,
+    select,
+)
+
+CORE_SIGMA = 4.2
+"""Half width of the core. It must stay inside the clipping limits, and few pixels outside it."""
+FRACTIONS = np.array([0.25, 0.5, 0.75])
+MARGIN = 0.015
+"""Of the ranges of the quartiles: five deviations of the rank of 32,000 sampled pixels."""
+POOLED_MARGIN = 0.005
+"""The same for the median of the whole detector, which has many more sampled pixels."""
+_EXCLUDED = int(EXCLUDED)
+_MOST_REMOVED = 1e8
+"""Replaced pixels may hold so many times the sum of squares of the others."""
+_MOST_CANCELLED = 1e3
+"""The sum of squares about the expected centre may be so many times that about the mean."""
+
+
+class FastPixels:
+    """What `calwatch.verify.good_pixels.PlainPixels` answers, from sums of one pass.
+
+    Counts, median and extremes are the same, sums agree to float64 rounding. Where the sample
+    expected the pixels to lie elsewhere than they do, the plain functions answer.
+    """
+
+    def __init__(self, image: FloatArray, mask: IntArray, detector: Detector) -> None:
+        self._image, self._mask = image, mask
+        self._boxes = [amp.bbox for amp in detector.amplifiers]
+        self._places = np.array([_place(box) for box in self._boxes], np.int32)
+        samples = [sample_amplifier(image, mask, place, _EXCLUDED) for place in self._places]
+        self._pooled = _pooled_range(samples)
+        self._expected = _expected([good for good, _ in samples], self._pooled)
+        rows, columns = self._places[:, 1].max(), self._places[:, 3].max()
+        self._found: Found = nothing_found(len(self._boxes), int(rows), int(columns))
+        measure_amplifiers(image, mask, self._places, _EXCLUDED, self._expected, self._found)
+
+    def statistics(self, k: int) -> AmpStatistics:
+        """Return the statistics of one amplifier."""
+        n = int(self._found.n_good[k])
+        total, squares = self._sums(k)
+        if n == 0 or _is_far_off(total, squares, n):
+            return amp_statistics(self._image, self._good(k), self._boxes[k])
+        centre, tail = float(self._expected.centre[k]), self._tail(k)
+        quartiles = self._quartiles(k)
+        noise, n_kept = self._clipped(k, quartiles)
+        low, high = self._extremes(k, centre, tail)
+        return AmpStatistics(
+            mean=centre + total / n,
+            stdev=_deviation(total, squares, n),
+            median=quartiles[1],
+            noise=noise,
+            n_good=n,
+            n_masked=self._boxes[k].area - n,
+            n_clipped=n - n_kept,
+            minimum=low,
+            maximum=high,
+        )
+
+    def corner_mean(self, k: int) -> float:
+        """Return AMP_CORNER."""
+        corner = np.array(_place(corner_box(self._boxes[k])), np.int32)
+        return mean_of_good(self._image, self._image, self._mask, corner, _EXCLUDED)
+
+    def mean_of(self, plane: FloatArray, k: int) -> float:
+        """Return the mean of another plane over the good pixels."""
+        return self._mean_by_rows(plane, k, row_sums(plane, self._places[k]))
+
+    def mean_of_certified(self, plane: FloatArray, k: int) -> float:
+        """Return the same of a plane of a calibration."""
+        return self._mean_by_rows(plane, k, _known_row_sums(plane, self._boxes[k]))
+
+    def background(self) -> float:
+        """Return the median of all finite pixels of the detector."""
+        found = self._found
+        n = int(found.n_good.sum() + found.n_masked.sum())
+        if sum(box.area for box in self._boxes) != self._image.size or n == 0:
+            return cosmic_rays.background_of(self._image)
+        low, high = self._pooled
+        below, inside = 0, []
+        for k in range(len(self._boxes)):
+            near, masked = self._near(k), found.masked[k, : found.n_masked[k]]
+            below += int(found.below[k, 1])
+            below += count_between(near, self._expected.ranges[k, 1, 0], low)
+            below += count_between(masked, -math.inf, low)
+            inside += [within(near, low, high), within(masked, low, high)]
+        first, last = (n - 1) // 2 - below, n // 2 - below
+        a, b, known = values_at_ranks(np.concatenate(inside), low, high, first, last)
+        return (a + b) / 2 if known else cosmic_rays.background_of(self._image)
+
+    def deviations_with(self, pixels: IntArray, values: FloatArray) -> list[float]:
+        """Return STDEV of each amplifier if some pixels had other values."""
+        return [self._deviation_with(k, pixels, values) for k in range(len(self._boxes))]
+
+    def _deviation_with(self, k: int, pixels: IntArray, values: FloatArray) -> float:
+        """Exchange the replaced pixels in the sums that are known."""
+        box, n, centre = self._boxes[k], int(self._found.n_good[k]), self._expected.centre[k]
+        y, x = pixels[:, 0], pixels[:, 1]
+        inside = (y >= box.y0) & (y < box.y0 + box.height)
+        inside &= (x >= box.x0) & (x < box.x0 + box.width)
+        y, x, values = y[inside], x[inside], values[inside]
+        old = self._image[y, x]
+        good = np.isfinite(old) & ((self._mask[y, x] & _EXCLUDED) == 0)
+        removed, added = old[good] - centre, values[good] - centre
+        total, squares = self._sums(k)
+        total += float(added.sum() - removed.sum())
+        squares += float(added @ added - removed @ removed)
+        if removed @ removed > _MOST_REMOVED * squares or _is_far_off(total, squares, n):
+            part = self._image[box.slices].copy()
+            part[y - box.y0, x - box.x0] = values
+            return clipped.plain_statistics(part[self._good(k)])[1]
+        return _deviation(total, squares, n)
+
+    def _mean_by_rows(self, plane: FloatArray, k: int, sums: DoubleArray) -> float:
+        return mean_by_rows(
+            plane, self._image, self._mask, self._places[k], _EXCLUDED,
+            self._found.good_in_row[k], sums,
+        )  # fmt: skip
+
+    def _near(self, k: int) -> FloatArray:
+        return self._found.near[k, : self._found.n_near[k]]
+
+    def _tail(self, k: int) -> DoubleArray:
+        return self._found.tail[k, : self._found.n_tail[k]].astype(np.float64)
+
+    def _sums(self, k: int) -> tuple[float, float]:
+        """Return Σ(x − centre) and Σ(x − centre)² of all good pixels."""
+        offsets = self._tail(k) - self._expected.centre[k]
+        total = float(self._found.total[k] + offsets.sum())
+        return total, float(self._found.squares[k] + offsets @ offsets)
+
+    def _good(self, k: int) -> BoolArray:
+        return good_pixels(self._image, self._mask, self._boxes[k])
+
+    def _values(self, k: int) -> FloatArray:
+        return select(self._image, self._good(k), self._boxes[k])
+
+    def _extremes(self, k: int, centre: float, tail: DoubleArray) -> tuple[float, float]:
+        """Return minimum and maximum: of the tail if it lies on both sides of the core."""
+        if tail.size and tail.min() < centre < tail.max():
+            return float(tail.min()), float(tail.max())
+        values = self._values(k)
+        return float(values.min()), float(values.max())
+
+    def _quartiles(self, k: int) -> tuple[float, float, float]:
+        """Return the quartiles as `calwatch.isr.clipped.quartiles` defines them."""
+        n, near = int(self._found.n_good[k]), self._near(k)
+        quartiles = []
+        for q, fraction in enumerate(FRACTIONS.tolist()):
+            low, high = self._expected.ranges[k, q]
+            first = int(fraction * (n - 1))
+            last = min(first + 1, n - 1)
+            below = int(self._found.below[k, q])
+            a, b, known = values_at_ranks(near, low, high, first - below, last - below)
+            if not known:
+                return clipped.quartiles(self._values(k))
+            quartiles.append(clipped.at_fraction(fraction, n, a, b))
+        q25, median, q75 = quartiles
+        return q25, median, q75
+
+    def _clipped(self, k: int, quartiles: tuple[float, float, float]) -> tuple[float, int]:
+        """Return STDEVCLIP and the number kept, as `calwatch.isr.clipped` defines them.
+
+        As long as the limits lie outside the core, only the tail has to be looked at.
+        """
+        found, reach = self._found, float(self._expected.reach[k])
+        start, tail, n_core = float(self._expected.centre[k]), self._tail(k), int(found.n_core[k])
+        q25, centre, q75 = quartiles
+        limit = CLIP_SIGMA * clipped.IQR_TO_SIGMA * (q75 - q25)
+        stdev, n_kept = math.nan, 0
+        for _ in range(CLIP_PASSES):
+            if n_core and not abs(centre - start) + reach <= limit:
+                kept = clipped.clipped_statistics(self._values(k), CLIP_SIGMA, CLIP_PASSES)
+                return kept.stdev, kept.n_kept
+            offsets = tail[np.abs(tail - centre) <= limit] - start
+            n_kept = n_core + offsets.size
+            total = float(found.total[k] + offsets.sum())
+            squares = float(found.squares[k] + offsets @ offsets)
+            centre = start + total / n_kept if n_kept else math.nan
+            stdev = _deviation(total, squares, n_kept)
+            limit = CLIP_SIGMA * stdev
+        return stdev, n_kept
+
+
+def _place(box: Box) -> tuple[int, int, int, int]:
+    return box.y0, box.height, box.x0, box.width
+
+
+def _deviation(total: float, squares: float, n: int) -> float:
+    """Return the standard deviation (N−1) from sums about any centre near the mean."""
+    return math.sqrt(max(squares - total * total / n, 0.0) / (n - 1)) if n > 1 else math.nan
+
+
+def _is_far_off(total: float, squares: float, n: int) -> bool:
+    """Tell whether the sums were taken so far from the mean that their digits cancel."""
+    return squares - total * total / n < squares / _MOST_CANCELLED if n else False
+
+
+def _pooled_range(samples: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
+    """Return where the median of all finite pixels is expected, masked ones among them."""
+    pooled = np.concatenate([part for sample in samples for part in sample])
+    if not pooled.size:
+        return np.array([np.inf, -np.inf], np.float32)
+    pooled_range: FloatArray = ranges_around(pooled, FRACTIONS[1:2], POOLED_MARGIN)[0]
+    return pooled_range
+
+
+def _expected(samples: list[FloatArray], pooled: FloatArray) -> Expected:
+    """Expect the pixels where those of the sample lie; the second range also holds `pooled`."""
+    n_amp = len(samples)
+    centre, reach = np.zeros(n_amp), np.full(n_amp, -1.0)
+    ranges = np.empty((n_amp, QUARTILES, 2), np.float32)
+    ranges[:] = pooled
+    for k, sample in enumerate(samples):
+        if not sample.size:
+            continue
+        ranges[k] = ranges_around(sample, FRACTIONS, MARGIN)
+        q25, centre[k], q75 = ranges[k].mean(axis=1, dtype=np.float64)
+        reach[k] = CORE_SIGMA * clipped.IQR_TO_SIGMA * (q75 - q25)
+        ranges[k, 1, 0] = min(ranges[k, 1, 0], pooled[0])
+        ranges[k, 1, 1] = max(ranges[k, 1, 1], pooled[1])
+    return Expected(centre, reach, ranges)
+
+
+_row_sums: dict[tuple[int, Box], tuple[weakref.ref[FloatArray], DoubleArray]] = {}
+
+
+def _known_row_sums(plane: FloatArray, box: Box) -> DoubleArray:
+    """Return the sums of the rows of a box, worked out once as long as the plane lives."""
+    key = (id(plane), box)
+    known = _row_sums.get(key)
+    if known is None or known[0]() is not plane:
+        gone = weakref.ref(plane, lambda _: _row_sums.pop(key, None))
+        known = _row_sums[key] = (gone, row_sums(plane, np.array(_place(box), np.int32)))
+    return known[1]
