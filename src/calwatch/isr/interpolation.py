@@ -42,20 +42,30 @@ def interpolate_masked(
     """
     filled = copy_into(image, out and out[0])
     marked = copy_into(mask, out and out[1])
-    interpolate_in_place(filled, marked)
+    interpolate_in_place(filled, marked, np.ones(len(mask), np.bool_))
     return filled, marked
 
 
-def interpolate_in_place(image: FloatArray, mask: IntArray) -> Replaced:
-    """Do what `interpolate_masked` does to image and mask themselves; tell what was replaced."""
+def interpolate_in_place(image: FloatArray, mask: IntArray, masked_rows: BoolArray) -> Replaced:
+    """Do what `interpolate_masked` does to image and mask themselves; tell what was replaced.
+
+    The rows that are not in `masked_rows`, shape (height,), have an empty mask.
+    """
     bits = int(Mask.BAD | Mask.UNMASKEDNAN)
-    places, values = _interpolate_rows(image, mask, bits, int(Mask.SAT), int(Mask.INTRP))
+    places, values = _interpolate_rows(
+        image, mask, masked_rows, bits, int(Mask.SAT), int(Mask.INTRP)
+    )
     return Replaced(places, values)
 
 
 @njit(cache=True, nogil=True)
 def _interpolate_rows(
-    image: FloatArray, mask: IntArray, bits: int, saturated: int, mark: int
+    image: FloatArray,
+    mask: IntArray,
+    masked_rows: BoolArray,
+    bits: int,
+    saturated: int,
+    mark: int,
 ) -> tuple[IntArray, FloatArray]:
     rows, columns = image.shape
     bad = np.empty(columns, np.bool_)
@@ -63,10 +73,10 @@ def _interpolate_rows(
     values = np.empty(1024, np.float32)
     count = 0
     above, here = 0, 0
-    below = _any_bits(mask[0])
+    below = _any_bits(mask[0]) if masked_rows[0] else 0
     for y in range(rows):
         above, here = here, below
-        below = _any_bits(mask[y + 1]) if y + 1 < rows else 0
+        below = _any_bits(mask[y + 1]) if y + 1 < rows and masked_rows[y + 1] else 0
         if not (here & (bits | saturated)) and not ((above | below) & saturated):
             continue
         if (above | here | below) & saturated:

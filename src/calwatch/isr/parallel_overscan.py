@@ -72,12 +72,11 @@ def parallel_levels(
         Reject columns that stand out of their neighbours.
     """
     nothing = ParallelLevels(np.zeros(overscan.shape[1]), 0.0, 0.0, 0.0, applied=False)
-    masked = ~np.isfinite(overscan) | _grown_saturation(overscan, SATURATION * gain)
-    fit, masked = overscan[SKIPPED:-SKIPPED], masked[SKIPPED:-SKIPPED]
+    fit, masked = fit_pixels(overscan, gain)
     if masked.all():
         return nothing
     median = float(np.median(fit[~masked]))
-    if _spilled(median, image):
+    if may_hold_light(median) and _spilled(median, image):
         return nothing
     with np.errstate(invalid="ignore"):
         deviation = fit - np.float32(median)
@@ -149,6 +148,21 @@ def subtract_parallel_overscan(
     return corrected, tuple(found)
 
 
+def fit_pixels(overscan: FloatArray, gain: float) -> tuple[FloatArray, BoolArray]:
+    """Return the pixels that are fitted, and which of them are saturated or not finite."""
+    masked = ~np.isfinite(overscan) | _grown_saturation(overscan, SATURATION * gain)
+    return overscan[SKIPPED:-SKIPPED], masked[SKIPPED:-SKIPPED]
+
+
+def may_hold_light(overscan_median: float) -> bool:
+    """Tell whether light may have reached the overscan, whatever the image.
+
+    Only an overscan above 0.5 × 10000 can hold half of an image above 10000, so the median of the
+    image, which costs far more, is rarely needed.
+    """
+    return overscan_median > LIGHT_RATIO * LIGHT_LEVEL
+
+
 def _grown_saturation(overscan: FloatArray, threshold: float) -> BoolArray:
     saturated: BoolArray = overscan > threshold
     if saturated.any():
@@ -157,13 +171,7 @@ def _grown_saturation(overscan: FloatArray, threshold: float) -> BoolArray:
 
 
 def _spilled(overscan_median: float, image: FloatArray) -> bool:
-    """Tell whether light reached the overscan.
-
-    Only an overscan above 0.5 × 10000 can hold half of an image above 10000, so the median of the
-    image, which costs far more, is rarely needed.
-    """
-    if not overscan_median > LIGHT_RATIO * LIGHT_LEVEL:
-        return False
+    """Tell whether the overscan holds more than half of a bright image."""
     level = float(np.nanmedian(image)) if np.isfinite(image).any() else np.nan
     return level > LIGHT_LEVEL and overscan_median / level > LIGHT_RATIO
 

@@ -7,14 +7,13 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
 
 from calwatch.isr.model import OverscanStatistics
 from calwatch.isr.reference import run_reference
 from calwatch.isr.steps import amplifier_facts, decide_steps
 from calwatch.isr.stream.engine import run_stream
 from calwatch.isr.stream.plan import CannotStreamError
-
-from .frames import inputs
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -52,8 +51,9 @@ def assert_statistics_agree(fast, plain, raw):
 
 
 @settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
-@given(inputs())
-def test_both_engines_agree(given):
+@given(st.data())
+def test_both_engines_agree(isr_inputs, data):
+    given = data.draw(isr_inputs)
     try:
         fast, plain = both(given)
     except CannotStreamError as error:

@@ -9,11 +9,11 @@ from calwatch.arrays import DoubleArray, FloatArray
 from calwatch.isr.overscan_vector import SKIPPED
 from calwatch.isr.parallel_overscan import (
     COLUMN_EXCESS,
-    LIGHT_LEVEL,
-    LIGHT_RATIO,
     MAX_DEVIATION,
     SATURATION,
     ParallelLevels,
+    fit_pixels,
+    may_hold_light,
     outstanding,
     parallel_levels,
 )
@@ -39,8 +39,10 @@ def fit_parallel_overscan(
     ordered = overscan[SKIPPED:-SKIPPED].copy()
     sort_lanes(ordered, sorting_network(len(ordered)))
     middle, sigma = _centres(ordered)
-    if middle.max() > LIGHT_RATIO * LIGHT_LEVEL:
-        raise CannotStreamError("light may have spilled into the parallel overscan")
+    if may_hold_light(float(middle.max())):
+        fit, masked = fit_pixels(overscan, gain)
+        if not masked.all() and may_hold_light(float(np.median(fit[~masked]))):
+            raise CannotStreamError("light may have spilled into the parallel overscan")
     if _all_count(overscan, ordered, middle, gain) and not (
         column_smoothing and outstanding(middle, COLUMN_EXCESS * gain).any()
     ):

@@ -148,7 +148,8 @@ def _add_linear(
     )
     la, lb, lc, ld = linear[s], linear[s + 1], linear[s + 2], linear[s + 3]
     for x in range(signal.size):
-        signal[x] += la * a[x] + lb * b[x] + lc * c[x] + ld * d[x]
+        # From left to right, so that each term is one fused multiplication and addition.
+        signal[x] = signal[x] + la * a[x] + lb * b[x] + lc * c[x] + ld * d[x]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -171,8 +172,9 @@ def _add_quadratic(
     la, lb, lc, ld = linear[s], linear[s + 1], linear[s + 2], linear[s + 3]
     qa, qb, qc, qd = squared[s], squared[s + 1], squared[s + 2], squared[s + 3]
     for x in range(signal.size):
-        signal[x] += (
-            a[x] * (la + qa * a[x])
+        signal[x] = (
+            signal[x]
+            + a[x] * (la + qa * a[x])
             + b[x] * (lb + qb * b[x])
             + c[x] * (lc + qc * c[x])
             + d[x] * (ld + qd * d[x])

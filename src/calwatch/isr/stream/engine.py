@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray
 from calwatch.calibrations.model import ImageCalibration
 from calwatch.camera.model import Amplifier, Box
 from calwatch.isr import crosstalk, serial_overscan
@@ -100,8 +100,7 @@ class _Made:
 
     frame: Frame
     parallel: tuple[ParallelLevels | None, ...] | None
-    image: FloatArray
-    mask: IntArray
+    images: Images
 
 
 def run_stream(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> IsrResult:
@@ -208,7 +207,7 @@ def _pass(plan: _Plan) -> _Made:
     images = _images(plan)
     for first, last in ((0, sections.parallel_y0), (sections.parallel_y1, n_rows)):
         correct_rows(first, last, frame, plan.corrections, column_levels, images)
-    return _Made(frame, parallel, images.image, images.mask)
+    return _Made(frame, parallel, images)
 
 
 def _sampled_crosstalk(plan: _Plan, frame: Frame) -> FloatArray:
@@ -264,6 +263,7 @@ def _images(plan: _Plan) -> Images:
         factors[step] = np.ones(n_amp, np.float32)
     for calibration, factor in _subtracted(plan):
         factors[calibration.calib_type] = factor.astype(np.float32)
+    mask, masked_rows = mask_of_calibrations(given, plan.amps, steps)
     return Images(
         bias=used["bias"],
         dark=used["dark"],
@@ -271,7 +271,8 @@ def _images(plan: _Plan) -> Images:
         bias_factor=factors["bias"],
         dark_factor=factors["dark"],
         image=np.empty(given.detector.shape, np.float32),
-        mask=mask_of_calibrations(given, plan.amps, steps),
+        mask=mask,
+        masked_rows=masked_rows,
         mark_nan="nan_mask" in steps,
     )
 
@@ -292,23 +293,25 @@ def _mark(plan: _Plan, made: _Made) -> None:
     """Mark the pixels that hold much crosstalk."""
     if plan.corrections.subtract_crosstalk:
         marks = made.frame.marks
-        mark_crosstalk(marks, plan.limit, plan.sections, plan.placement, made.mask)
+        mark_crosstalk(marks, plan.limit, plan.sections, plan.placement, made.images.mask)
 
 
 def _finished(
     plan: _Plan, made: _Made, serial: tuple[SerialLevels | None, ...] | None
 ) -> IsrResult:
     """Do what is left to do, on few pixels or none, and measure."""
-    given, amps, steps, image = plan.given, plan.amps, plan.steps, made.image
+    given, amps, steps, image = plan.given, plan.amps, plan.steps, made.images.image
     flat = given.calibrations.flat if "flat" in steps else None
     without_data = pixels_without_data(flat) if flat is not None else np.zeros(0, np.int64)
     image.reshape(-1)[without_data] = 0.0
-    replaced = interpolate_in_place(image, made.mask) if "interpolation" in steps else None
+    replaced = None
+    if "interpolation" in steps:
+        replaced = interpolate_in_place(image, made.images.mask, made.images.masked_rows)
     overscans, amplifiers = made.frame.overscan, _overscan_amplifiers(given, plan.sections)
     raw = measure_raw(given, overscans, amplifiers, amps.bad)
     return StreamedResult(
         image=image,
-        mask=made.mask,
+        mask=made.images.mask,
         gain=amps.gain,
         read_noise=amps.read_noise,
         bad_amps=amps.bad_names(given.detector),

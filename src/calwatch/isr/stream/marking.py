@@ -57,10 +57,10 @@ def marks_from_sample(
     keep
         Amplifiers of which all signals are to be kept in any case.
     """
-    ordered = np.sort(sample.reshape(len(sample), -1), axis=1)
-    count = ordered.shape[1]
+    signals = sample.reshape(len(sample), -1)
+    count = signals.shape[1]
     ranks = [int((0.5 - _RANGE) * count), int((0.5 + _RANGE) * count), count // 2]
-    low, high, middle = ordered[:, ranks].astype(np.float64).T
+    low, high, middle = np.partition(signals, ranks, axis=1)[:, ranks].astype(np.float64).T
     data = sample[:, :, sections.data_x0 : sections.data_x1]
     far = np.abs(data - middle[:, None, None]) > _FAR * limit[:, None, None]
     often = np.flatnonzero(far.mean(axis=(1, 2)) > _OFTEN)

@@ -7,7 +7,7 @@ from weakref import ref
 
 import numpy as np
 
-from calwatch.arrays import IntArray
+from calwatch.arrays import BoolArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import ImageCalibration
 from calwatch.isr.corrections import mask_defects
@@ -41,28 +41,37 @@ def masked_pixels(mask: IntArray) -> MaskedPixels:
     return found
 
 
-def mask_of_calibrations(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> IntArray:
+def mask_of_calibrations(
+    given: IsrInput, amps: AmplifierFacts, steps: Steps
+) -> tuple[IntArray, BoolArray]:
     """Return the mask that follows from amplifiers and calibrations alone: BAD, and their bits.
 
     Returns
     -------
-    IntArray
+    mask
         Shape (height, width).
+    masked_rows
+        Shape (height,): rows that hold anything.
     """
     detector, calibrations = given.detector, given.calibrations
     mask: IntArray = np.zeros(detector.shape, np.int32)
+    masked_rows = np.zeros(detector.height, np.bool_)
     for amp, bad in zip(detector.amplifiers, amps.bad, strict=True):
         if bad:
             mask[amp.bbox.slices] |= Mask.BAD
+            masked_rows[amp.bbox.slices[0]] = True
     flattened = mask.reshape(-1)
     for step in ("bias", "dark", "flat"):
         image: ImageCalibration | None = getattr(calibrations, step)
         if step in steps and image is not None:
             pixels = masked_pixels(image.mask)
             flattened[pixels.places] |= pixels.bits
+            masked_rows[pixels.places // detector.width] = True
     if "defects" in steps and calibrations.defects is not None:
         mask = mask_defects(mask, calibrations.defects, out=mask)
-    return mask
+        for box in calibrations.defects.boxes:
+            masked_rows[max(box.y0, 0) : max(box.y1, 0)] = True
+    return mask, masked_rows
 
 
 def pixels_without_data(flat: ImageCalibration) -> IndexArray:

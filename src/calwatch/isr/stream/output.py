@@ -28,6 +28,8 @@ class Images(NamedTuple):
     """Shape (n_amp,): what bias and dark are multiplied by."""
     image: FloatArray
     mask: IntArray
+    masked_rows: BoolArray
+    """Shape (height,): rows of the mask that hold anything."""
     mark_nan: bool
     """Whether pixels that are not finite are to be marked."""
 
@@ -79,6 +81,7 @@ def finish_row(
         _subtract_scaled(pixels, images.dark[at_y, x0:x1], images.dark_factor[k])
     if images.mark_nan and _count_not_finite(pixels) > 0:
         _mark_not_finite(pixels, images.mask[at_y, x0:x1])
+        images.masked_rows[at_y] = True
     if images.flat.size:
         _divide(pixels, images.flat[at_y, x0:x1])
 

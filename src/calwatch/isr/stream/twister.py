@@ -24,6 +24,7 @@ _LATER = _WORDS - _SHIFT
 _DRAWS = _WORDS // 2
 """Each draw takes two words: 27 bits of the first and 26 of the second, which is not needed."""
 _MATRIX = np.uint32(0x9908B0DF)
+_FIRST_OF_PAIR = np.uint64(0xFFFFFFFF)
 _UPPER, _LOWER = np.uint32(0x80000000), np.uint32(0x7FFFFFFF)
 
 
@@ -90,8 +91,9 @@ def _twist(first: np.uint32, second: np.uint32) -> np.uint32:
 @njit(cache=True, nogil=True)
 def _temper(state: WordArray, draws: DrawArray) -> None:
     """Take the upper 16 bits of the number that every second word of the state stands for."""
+    pairs = state.view(np.uint64)  # reading pairs is quicker than every second word
     for i in range(draws.size):
-        word = state[2 * i]
+        word = np.uint32(pairs[i] & _FIRST_OF_PAIR)
         word ^= word >> np.uint32(11)
         word ^= (word << np.uint32(7)) & np.uint32(0x9D2C5680)
         word ^= (word << np.uint32(15)) & np.uint32(0xEFC60000)

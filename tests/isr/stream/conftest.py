@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from calwatch.calibrations.masks import Mask
@@ -200,7 +201,6 @@ def charge_transfers(draw, names, rng):
 
 @st.composite
 def inputs(draw):
-    """Return everything that goes into the chain."""
     detector = draw(detectors())
     steps = {
         name: draw(st.booleans())
@@ -225,3 +225,9 @@ def inputs(draw):
         dither_seed=draw(st.integers(0, 2**32 - 1)),
         dark_time=draw(st.sampled_from([30.0, np.nan])),
     )
+
+
+@pytest.fixture(scope="session")
+def isr_inputs():
+    """Strategy for everything that goes into the chain."""
+    return inputs()
