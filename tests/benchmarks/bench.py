@@ -16,6 +16,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -132,8 +133,8 @@ def step_tables(frames: Frames, judge: Judge, names: Sequence[str], runs: int) -
 
 
 def serialise(result: DetectorResult) -> bytes | None:
-    """Return a result as the ledger keeps it."""
-    return CompressedJson().process_bind_param(to_dict(result), None)  # type: ignore[arg-type]
+    """Return a result as the ledger keeps it, less its arrays."""
+    return CompressedJson().process_bind_param(to_dict(replace(result, arrays={})), None)  # type: ignore[arg-type]
 
 
 def run(given: argparse.Namespace, root: Path) -> tuple[list[Table], bool]:

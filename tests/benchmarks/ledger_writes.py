@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from costs import Cost, percentile_words
+from sqlalchemy import text
 from tables import Table
 
 from calwatch.butler.model import ExposureRecord
@@ -39,12 +40,14 @@ def measure(result: DetectorResult, exposure: ExposureRecord) -> Table:
             ledger = Ledger.open(url, publishing=True)
             cost = _record_all(ledger, result, exposure)
             stored = ledger.results(result.instrument, result.exposure_id).results
+            kilobytes = _bytes(ledger) / DETECTORS / 1000
             ledger.close()
         assert len(stored) == DETECTORS
-        rows.append([name, *percentile_words(cost.wall), f"{cost.cpu_ms:.2f}"])
+        words = percentile_words(cost.wall)
+        rows.append([name, *words, f"{cost.cpu_ms:.2f}", f"{kilobytes:.0f}"])
     return Table(
         f"Ledger: recording one {result.calib_type} of one detector",
-        ["", "wall ms, median", "p99", "longest", "CPU ms (ours)"],
+        ["", "wall ms, median", "p99", "longest", "CPU ms (ours)", "kB on disk"],
         rows,
         f"{DETECTORS} results, each in a transaction of its own with its outbox row. PostgreSQL "
         "runs on this machine with fsync off, as the tests start it. Aim: 3 ms.",
@@ -58,6 +61,15 @@ def _record_all(ledger: Ledger, result: DetectorResult, exposure: ExposureRecord
         other = replace(result, detector=number)
         cost.add(ledger.record, other, exposure, datetime.now(UTC))
     return cost
+
+
+def _bytes(ledger: Ledger) -> int:
+    """Return the size of all tables and indices."""
+    sizes = {
+        "sqlite": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+        "postgresql": "SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables",
+    }
+    return ledger.read(lambda c: int(c.execute(text(sizes[c.dialect.name])).scalar_one()))
 
 
 @contextmanager

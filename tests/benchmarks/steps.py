@@ -61,7 +61,7 @@ def _tree(work: Callable[[], object]) -> dict[tuple[str, ...], float]:
     called: set[_Function] = set()
     for function, (_, _, _, _, callers) in stats.items():
         for caller, (_, _, _, cumulative) in callers.items():
-            if _ours(function) and _ours(caller):
+            if _ours(function) and _ours(caller) and function != caller:
                 callees.setdefault(caller, []).append((cumulative, function))
                 called.add(function)
     roots = [f for f in stats if _ours(f) and f not in called]
@@ -77,15 +77,22 @@ def _descend(
     callees: dict[_Function, list[tuple[float, _Function]]],
     paths: dict[tuple[str, ...], float],
 ) -> None:
+    """Add the paths below one; comprehensions and lambdas belong to the function they stand in."""
     for seconds, function in sorted(functions, reverse=True):
+        below = callees.get(function, [])
+        if function[2].startswith("<"):
+            _descend(below, above, callees, paths)
+            continue
         path = (*above, _name(function))
-        paths[path] = 1000.0 * seconds
-        if len(path) < DEEPEST and _name(function) not in above:
-            _descend(callees.get(function, []), path, callees, paths)
+        if _name(function) in above:  # it calls itself: its time is in the first call
+            continue
+        paths[path] = paths.get(path, 0.0) + 1000.0 * seconds
+        if len(path) < DEEPEST:
+            _descend(below, path, callees, paths)
 
 
 def _ours(function: _Function) -> bool:
-    return function[0].startswith(SOURCE) and not function[2].startswith("<")
+    return function[0].startswith(SOURCE)
 
 
 def _name(function: _Function) -> str:
