@@ -42,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "butler",
         "camera",
     },
+    "dashboards": {"service", "publish", "arrivals", "alarms.model", "verify"},
     "web": {"service", "ledger", "alarms", "alarms.deliver"},
     "offline": {"verify", "isr", "calibrations", "butler", "camera"},
     "simulate": {"offline", "verify", "isr", "calibrations", "butler", "camera"},

@@ -15,6 +15,10 @@ from calwatch.errors import CalwatchError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "alarms": ("calwatch.cli.alarms:alarms", "See alarms, and acknowledge, mute or end them."),
     "chain": ("calwatch.cli.chain:chain", "Show which certified calibration applies, and why."),
+    "dashboards": (
+        "calwatch.cli.dashboards:dashboards",
+        "Write dashboards for Grafana and Chronograf.",
+    ),
     "demo": ("calwatch.cli.demo:demo", "Simulate a small repository and watch it."),
     "explain": ("calwatch.cli.explain:explain", "Explain one test of one part of an exposure."),
     "limits": ("calwatch.cli.limits:limits", "Check and show limits files."),

@@ -1,0 +1,96 @@
+"""What a dashboard is, before it is written for Grafana or for Chronograf."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+TIME, INTERVAL, INSTRUMENT, DETECTOR = "@time", "@interval", "@instrument", "@detector"
+"""Stand in a query for what each program fills in by itself: the time range, the width of a time
+bin, and the conditions that choose the instrument and the detector."""
+
+
+class Kind(StrEnum):
+    """How a panel shows its numbers."""
+
+    TREND = "trend"
+    STEPS = "steps"
+    """A trend that stands still between its points."""
+    STAT = "stat"
+    TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One bound of a limit, as a line in a trend."""
+
+    value: float
+    severity: str
+    """``warning`` or ``serious``."""
+    side: str
+    """``lower`` or ``upper``."""
+
+    @property
+    def label(self) -> str:
+        """What the line is called."""
+        return f"{self.severity} {self.side}"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One picture."""
+
+    title: str
+    kind: Kind
+    queries: tuple[str, ...]
+    description: str = ""
+    unit: str = ""
+    lines: tuple[Line, ...] = ()
+    line_source: str = ""
+    """The measurement over whose points the lines are drawn, where a program has no lines."""
+    label: str = ""
+    """Name of each series, in Grafana's words; empty: that of the column."""
+    width: int = 12
+    """Of 24."""
+    height: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Panels under one heading."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """Something that the reader chooses."""
+
+    name: str
+    label: str
+    measurement: str
+    """In InfluxDB: the one whose values of the tag of this name may be chosen."""
+    usual: str
+    """Chosen at first."""
+
+
+class Source(StrEnum):
+    """Where the numbers come from."""
+
+    INFLUXDB = "influxdb"
+    PROMETHEUS = "prometheus"
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """One page of panels."""
+
+    uid: str
+    title: str
+    description: str
+    source: Source
+    rows: tuple[Row, ...]
+    variables: tuple[Variable, ...] = ()
+    since: str = "now-2d"
+    """Beginning of the time range shown at first."""
