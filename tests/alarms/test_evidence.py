@@ -19,6 +19,7 @@ from calwatch.alarms.evidence import (
     sighting,
 )
 from calwatch.alarms.model import Severity
+from calwatch.camera.loader import load_camera
 from calwatch.verify.model import AmpResult, DetectorResult, TestResult, Verdict
 
 BOUNDS = (6.2, 6.9)
@@ -197,6 +198,17 @@ def test_the_scatter_of_a_detector_follows_from_its_amplifiers() -> None:
     other = result("R22_S12", "flat", amps={"C05": amp()}, detector_tests=uneven)
     found = seen(one, other, exposure_tests=uneven)
     assert set(found.bad) == {("R22_S11/C05", "RELATIVE_LEVEL"), ("R22_S12", "SCATTER")}
+
+
+@pytest.mark.parametrize(("number", "hidden"), [(1, False), (8, False), (9, True), (16, True)])
+def test_the_scatter_of_the_camera_follows_from_most_of_a_ccd_and_not_from_less(
+    number: int, hidden: bool
+) -> None:
+    dim = amp(judged("LEVEL", 1.0, "SERIOUS"))
+    amps = dict.fromkeys(load_camera("LSSTCam").detector(94).amp_names[:number], dim)
+    uneven = {"SCATTER": judged("SCATTER", 9.0, "SERIOUS")}
+    found = seen(result(calib_type="flat", amps=amps), exposure_tests=uneven)
+    assert (("LSSTCam", "SCATTER") not in found.bad) is hidden
 
 
 def test_what_most_of_an_uneven_detector_shows_is_its_unevenness() -> None:

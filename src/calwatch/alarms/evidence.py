@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from calwatch.alarms.model import Sample, Severity
-from calwatch.alarms.parts import Parts, amp_part
+from calwatch.alarms.parts import AMPLIFIER, CCD, Parts, amp_part
 from calwatch.alarms.rebuild import BUTLER
 from calwatch.alarms.rules import Explained, Family, Rules
 from calwatch.verify.model import DetectorResult, TestResult, Verdict
@@ -293,12 +294,32 @@ def _explains(
 ) -> bool:
     """Tell whether a failure of one part follows from another one of the same exposure."""
     fellows = by_test[rule.test]
+    inside: list[str] = []
     for other in rule.by:
         for where, severity in by_test.get(other, {}).items():
             if (where, other) == (part, rule.test) or severity < fellows[part]:
                 continue
             if not rule.larger and parts.within(where, part):
-                return True
+                inside.append(where)
             if rule.larger and parts.within(part, where):
                 return sum(parts.within(one, where) for one in fellows) >= rule.many
+    return _shows_in(part, inside, parts)
+
+
+def _shows_in(part: str, bad: Iterable[str], parts: Parts) -> bool:
+    """Tell whether what is bad within a part can be seen in the part as a whole.
+
+    One amplifier can in its CCD. In anything larger it takes most of a CCD, so that an amplifier
+    that has been bad for days does not hide an uneven camera.
+    """
+    whole = parts.find(part)
+    by_ccd: Counter[str] = Counter()
+    for name in bad:
+        node = parts.find(name)
+        if whole is None or node is None or whole.level in (AMPLIFIER, CCD):
+            return True
+        ccd = node.parent if node.level == AMPLIFIER and node.parent else node
+        by_ccd[ccd.name] += node.amps
+        if 2 * by_ccd[ccd.name] > ccd.amps:
+            return True
     return False
