@@ -11,6 +11,9 @@ from calwatch.arrays import BoolArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.isr.buffers import copy_into
 
+_COLUMNS_AT_A_TIME = 128
+"""Columns whose mask is looked at together."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replaced:
@@ -68,7 +71,7 @@ def _interpolate_rows(
     mark: int,
 ) -> tuple[IntArray, FloatArray]:
     rows, columns = image.shape
-    bad = np.empty(columns, np.bool_)
+    bad = np.empty(columns, np.int32)
     places = np.empty((1024, 2), np.int32)
     values = np.empty(1024, np.float32)
     count = 0
@@ -80,12 +83,12 @@ def _interpolate_rows(
         if not (here & (bits | saturated)) and not ((above | below) & saturated):
             continue
         if (above | here | below) & saturated:
-            _find_bad_and_grown(mask, y, bits, saturated, bad)
+            n_bad = _find_bad_and_grown(mask, y, bits, saturated, bad)
         else:
-            _find_bad(mask[y], bits, bad)
+            n_bad = _find_bad(mask[y], bits, bad)
         while count + columns > values.size:
             places, values = _enlarged(places, values)
-        count = _interpolate_row(image[y], mask[y], y, bad, mark, places, values, count)
+        count = _interpolate_row(image[y], mask[y], y, bad[:n_bad], mark, places, values, count)
     return places[:count], values[:count]
 
 
@@ -113,30 +116,30 @@ def _interpolate_row(
     image: FloatArray,
     mask: IntArray,
     y: int,
-    bad: BoolArray,
+    bad: IntArray,
     mark: int,
     places: IntArray,
     values: FloatArray,
     count: int,
 ) -> int:
-    """Replace the bad pixels of one row; note them from number `count` on, return their number."""
+    """Replace the bad pixels of one row; note them from number `count` on, return their number.
+
+    `bad` holds their columns in ascending order.
+    """
     columns = image.size
-    x = 0
-    while x < columns:
-        if not bad[x]:
+    last = 0
+    while last < bad.size:
+        first = last
+        x = bad[first]
+        left = x - 1
+        while x < columns and ((last < bad.size and bad[last] == x) or not np.isfinite(image[x])):
+            last += int(last < bad.size and bad[last] == x)
             x += 1
-            continue
-        start = x
-        while x < columns and (bad[x] or not np.isfinite(image[x])):
-            x += 1
-        left = start - 1
         while left >= 0 and not np.isfinite(image[left]):
             left -= 1
         if left < 0 and x == columns:
             continue
-        for i in range(start, x):
-            if not bad[i]:
-                continue
+        for i in bad[first:last]:
             if left < 0:
                 value = np.float64(image[x])
             elif x == columns:
@@ -154,16 +157,23 @@ def _interpolate_row(
 
 
 @njit(cache=True, nogil=True)
-def _find_bad(mask: IntArray, bits: int, bad: BoolArray) -> None:
-    """Flag the pixels of a row that are bad themselves."""
-    for x in range(mask.size):
-        bad[x] = (mask[x] & bits) != 0
+def _find_bad(mask: IntArray, bits: int, bad: IntArray) -> int:
+    """Fill in the columns that are bad themselves, and return how many they are."""
+    n = 0
+    for x0 in range(0, mask.size, _COLUMNS_AT_A_TIME):
+        if _any_bits(mask[x0 : x0 + _COLUMNS_AT_A_TIME]) & bits:
+            for x in range(x0, min(x0 + _COLUMNS_AT_A_TIME, mask.size)):
+                if mask[x] & bits:
+                    bad[n] = x
+                    n += 1
+    return n
 
 
 @njit(cache=True, nogil=True)
-def _find_bad_and_grown(mask: IntArray, y: int, bits: int, saturated: int, bad: BoolArray) -> None:
-    """Flag the pixels of row `y` that are bad themselves, saturated or next to a saturated one."""
+def _find_bad_and_grown(mask: IntArray, y: int, bits: int, saturated: int, bad: IntArray) -> int:
+    """Do the same for row `y`, adding pixels that are saturated or next to a saturated one."""
     rows, columns = mask.shape
+    n = 0
     for x in range(columns):
         around = mask[y, x]
         if x > 0:
@@ -174,4 +184,7 @@ def _find_bad_and_grown(mask: IntArray, y: int, bits: int, saturated: int, bad: 
             around |= mask[y - 1, x] & saturated
         if y + 1 < rows:
             around |= mask[y + 1, x] & saturated
-        bad[x] = (around & (bits | saturated)) != 0
+        if around & (bits | saturated):
+            bad[n] = x
+            n += 1
+    return n

@@ -231,3 +231,38 @@ def inputs(draw):
 def isr_inputs():
     """Strategy for everything that goes into the chain."""
     return inputs()
+
+
+@pytest.fixture
+def bright_input():
+    """Return a frame of four amplifiers with much crosstalk from a few bright pixels."""
+    rng = np.random.default_rng(3)
+    flips = ((True, True), (True, False), (False, True), (False, False))
+    detector = make_detector(103, 60, (3, 0, 40, 50), (43, 60), (50, 10), flips)
+    raw = rng.normal(1000, 5, (4, 60, 103))
+    for k, y, x in ((0, 10, 12), (1, 20, 30), (3, 44, 5)):
+        raw[k, y, x] += 40000
+    c = 1e-3 * (1 - np.eye(4))
+    nothing = np.full(4, np.nan)
+    y, x = np.indices(detector.shape)
+    bias = (0.01 * y + np.sin(x)).astype(np.float32)
+    zeros = np.zeros(detector.shape)
+    names = detector.amp_names
+    return IsrInput(
+        detector=detector,
+        raw=raw.round().astype(np.int32),
+        calibrations=CalibrationSet(
+            bias=ImageCalibration(
+                "bias", bias, zeros.astype(np.int32), bias * 0 + 1, Units.ELECTRON, 0.0, "", {}
+            ),
+            ptc=PhotonTransferCurve(
+                names, np.full(4, 1.5), np.full(4, 7.0), *[nothing] * 4, (), {}
+            ),
+            crosstalk=Crosstalk(c, c * 0, np.ones((4, 4), bool), Units.ELECTRON, {}),
+        ),
+        switches=IsrSwitches(
+            interpolation=True, bias_shifts=True, amp_correlations=True, projections=True
+        ),
+        dither_seed=1,
+        dark_time=0.0,
+    )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from calwatch.calibrations.masks import Mask
+from calwatch.calibrations.model import CalibrationSet, Linearizer, LinearizerType, Units
+from calwatch.camera.model import Box
+from calwatch.isr.chain import run_isr
 from calwatch.isr.model import OverscanStatistics
 from calwatch.isr.reference import run_reference
 from calwatch.isr.steps import amplifier_facts, decide_steps
-from calwatch.isr.stream.engine import run_stream
+from calwatch.isr.stream import engine, marking
+from calwatch.isr.stream.engine import StreamedResult, run_stream
+from calwatch.isr.stream.masks import masked_pixels
 from calwatch.isr.stream.plan import CannotStreamError
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -50,6 +56,17 @@ def assert_statistics_agree(fast, plain, raw):
     )
 
 
+def assert_results_agree(fast, plain, raw):
+    assert fast.applied == plain.applied
+    assert fast.not_applied == plain.not_applied
+    assert fast.bad_amps == plain.bad_amps
+    assert np.array_equal(fast.mask, plain.mask)
+    assert_images_agree(fast.image, plain.image, raw)
+    finite = np.isfinite(plain.variance)
+    assert fast.variance[finite] == pytest.approx(plain.variance[finite], rel=1e-4, abs=0.2)
+    assert_statistics_agree(fast.statistics, plain.statistics, raw)
+
+
 @settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.data())
 def test_both_engines_agree(isr_inputs, data):
@@ -60,11 +77,104 @@ def test_both_engines_agree(isr_inputs, data):
         event(str(error))
         return
     event("streamed")
-    assert fast.applied == plain.applied
-    assert fast.not_applied == plain.not_applied
-    assert fast.bad_amps == plain.bad_amps
-    assert np.array_equal(fast.mask, plain.mask)
-    assert_images_agree(fast.image, plain.image, given.raw)
-    finite = np.isfinite(plain.variance)
-    assert fast.variance[finite] == pytest.approx(plain.variance[finite], rel=1e-4, abs=0.2)
-    assert_statistics_agree(fast.statistics, plain.statistics, given.raw)
+    assert_results_agree(fast, plain, given.raw)
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Count the passes over the rows."""
+    done = []
+    one = engine._pass
+    monkeypatch.setattr(engine, "_pass", lambda plan: done.append(plan) or one(plan))
+    return done
+
+
+def test_few_bright_pixels_are_listed(bright_input, passes):
+    fast, plain = both(bright_input)
+    assert_results_agree(fast, plain, bright_input.raw)
+    assert (fast.mask & Mask.CROSSTALK != 0).sum() == 9
+    assert len(passes) == 1
+
+
+def test_much_light_keeps_all_signals(bright_input, passes):
+    x = np.arange(103)
+    raw = bright_input.raw + np.where((x >= 3) & (x < 43), 30000 + 400 * x, 0).astype(np.int32)
+    bright = replace(bright_input, raw=raw)
+    fast, plain = both(bright)
+    assert_results_agree(fast, plain, raw)
+    assert (fast.mask & Mask.CROSSTALK != 0).sum() > 1000
+    assert len(passes) == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("_RANGE", 0.0), ("_CAPACITY", 1)])
+def test_an_undecided_mark_repeats_the_pass(bright_input, passes, monkeypatch, name, value):
+    monkeypatch.setattr(marking, name, value)
+    fast, plain = both(bright_input)
+    assert_results_agree(fast, plain, bright_input.raw)
+    assert len(passes) == 2
+
+
+@pytest.mark.parametrize("row", [20, 55])
+def test_a_wide_row_repeats_the_pass(bright_input, passes, row):
+    """A row of data, and one of the parallel overscan on which all columns depend."""
+    raw = bright_input.raw.copy()
+    raw[2, row, 43:] += (np.random.default_rng(0).exponential(90, 60)).astype(np.int32)
+    fast, plain = both(replace(bright_input, raw=raw))
+    assert_results_agree(fast, plain, raw)
+    assert len(passes) == 2
+
+
+def without_splines(detector):
+    n = len(detector.amplifiers)
+    return Linearizer(
+        detector.amp_names, (LinearizerType.SQUARED,) * n, (np.array([1e-7]),) * n, None,
+        Units.ADU, {},
+    )  # fmt: skip
+
+
+def test_what_cannot_be_streamed_is_left_to_the_plain_chain(bright_input):
+    detector, raw = bright_input.detector, bright_input.raw
+    first, *others = detector.amplifiers
+    narrow = replace(first, serial_overscan=Box(44, 0, 59, 60))
+    lit = raw + np.where(np.arange(60) >= 50, 20000 * (np.arange(103) < 43)[:, None], 0).T
+    cases = {
+        "not int32": replace(bright_input, raw=raw.astype(np.float32)),
+        "differ": replace(bright_input, detector=replace(detector, amplifiers=(narrow, *others))),
+        "cover the detector": replace(
+            bright_input,
+            detector=replace(detector, height=detector.height + 1),
+            calibrations=CalibrationSet(),
+        ),
+        "a Squared": replace(
+            bright_input,
+            calibrations=replace(bright_input.calibrations, linearizer=without_splines(detector)),
+        ),
+        "light": replace(bright_input, raw=lit.astype(np.int32)),
+    }
+    for reason, case in cases.items():
+        with pytest.raises(CannotStreamError, match=reason):
+            both(case)
+        result = run_isr(case)
+        assert not isinstance(result, StreamedResult)
+        assert np.array_equal(result.image, run_isr(replace(case, engine="reference")).image)
+
+
+def test_the_engine_is_chosen(bright_input):
+    assert isinstance(run_isr(bright_input), StreamedResult)
+    assert not isinstance(run_isr(replace(bright_input, engine="reference")), StreamedResult)
+
+
+def test_calibrations_may_be_read_only_and_are_not_written_to(bright_input):
+    bias = bright_input.calibrations.bias
+    for plane in (bias.image, bias.mask, bias.variance, bright_input.raw):
+        plane.flags.writeable = False
+    first, second = run_isr(bright_input), run_isr(bright_input)
+    assert np.array_equal(first.image, second.image)
+    assert np.array_equal(first.variance, second.variance)
+
+
+def test_masks_are_told_apart_after_they_are_gone():
+    for value in range(20):
+        mask = np.full((2, 2), value, np.int32)
+        assert masked_pixels(mask).bits.tolist() == [value] * 4 * bool(value)
+        del mask

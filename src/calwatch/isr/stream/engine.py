@@ -55,6 +55,7 @@ from calwatch.isr.stream.plan import (
     placement_of,
     sections_of,
 )
+from calwatch.isr.stream.residuals import residual_statistics
 from calwatch.isr.stream.rows import SerialFit, Source
 from calwatch.isr.stream.twister import uniform_draws
 from calwatch.isr.stream.variance import VarianceParts
@@ -361,10 +362,14 @@ def _serial_levels(plan: _Plan, made: _Made) -> tuple[SerialLevels | None, ...] 
         if bad:
             found.append(None)
         elif every_pixel_counts[k]:
-            levels = fit.levels[k]
-            residual = pixels - levels.astype(np.float32)[:, None]
-            statistics = serial_overscan.overscan_statistics
-            found.append(SerialLevels(levels, *statistics(levels), *statistics(residual.ravel())))
+            levels, usual = fit.levels[k], float(np.median(fit.sigma[k]))
+            found.append(
+                SerialLevels(
+                    levels,
+                    *serial_overscan.overscan_statistics(levels),
+                    *residual_statistics(pixels, levels, usual),
+                )
+            )
         else:
             exact = serial_overscan.serial_levels(pixels)
             if not np.array_equal(exact.levels, fit.levels[k]):
