@@ -43,8 +43,8 @@ def make_repository(folder: Path, calib_type: str = "bias") -> Path:
 
 
 def certify_files(root: Path, kind: str, files: list[CalibrationFile]) -> None:
-    """Put calibrations of one type into the repository and certify them for ever."""
-    put_calibrations(root, f"{BASE}/{kind}Gen.20260101a", files)
+    """Make calibrations of one type known to the repository and certify them for ever."""
+    put_calibrations(root, f"{BASE}/{kind}Gen.20260101a", files, transfer="direct")
     certify(root, f"{BASE}/{kind}Gen.20260101a", kind, f"{BASE}/{kind}.20260101a", None, None)
     prepend(root, TICKET, [f"{BASE}/{kind}.20260101a"])
 
