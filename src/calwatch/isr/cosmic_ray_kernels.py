@@ -22,7 +22,10 @@ DIAGONAL = SHARPNESS * float(np.exp(-1.0 / PSF_SIGMA**2))
 BLOCKED = int(Mask.BAD | Mask.INTRP | Mask.SAT | Mask.NO_DATA)
 INTERPOLATED = int(Mask.INTRP)
 
-_SEGMENT = 128
+UNTESTED, STRUCK, SPARED = 0, 1, 2
+"""States of a pixel while cosmic rays grow: to be tested, part of one, not part of one."""
+
+_SEGMENT = 256
 """Pixels of a row that are looked at together."""
 _ENOUGH = np.float32(0.999 * MIN_SIGMA**2)
 """Squared standard deviations from which a pixel is worth the exact test."""
@@ -87,12 +90,14 @@ def scan(
 def scan_around(
     rows: FloatArray,
     place: IntArray,
-    known: BoolArray,
+    states: AnyArray,
     variance: FloatArray,
     pixels: IntArray,
     background: float,
 ) -> IntArray:
     """Test the 3×3 surroundings of each pixel, replacing as it goes (pixels near edges skipped).
+
+    A pixel is tested again only if one of its neighbours is another now: else it would fail again.
 
     Parameters
     ----------
@@ -100,8 +105,8 @@ def scan_around(
         Shape (n, width): those rows of the image that can be met. Pixels found are replaced.
     place
         Shape (height,): where each row of the image stands in `rows`.
-    known
-        Shape of `rows`: pixels that need no test. Those found are added.
+    states
+        Shape of `rows`: `UNTESTED`, `STRUCK` or `SPARED`, kept from pass to pass.
     variance
         Shape (height, width).
     pixels
@@ -124,19 +129,30 @@ def scan_around(
         for y in range(y0 - 1, y0 + 2):
             above, row, below = rows[place[y - 1]], rows[place[y]], rows[place[y + 1]]
             for x in range(x0 - 1, x0 + 2):
-                if known[place[y], x]:
+                if states[place[y], x] != UNTESTED:
                     continue
                 mean = _replacement(
                     above, row, below, variance, y, x, background, MIN_SIGMA / 2, 0.0
                 )
                 if np.isnan(mean):
+                    states[place[y], x] = SPARED
                     continue
                 row[x] = mean
-                known[place[y], x] = True
+                _strike(states, place, y, x)
                 extra[count, 0] = y
                 extra[count, 1] = x
                 count += 1
     return extra[:count]
+
+
+@njit(cache=True, nogil=True)
+def _strike(states: AnyArray, place: IntArray, y: int, x: int) -> None:
+    """Mark a pixel as struck, and its neighbours to be tested again."""
+    for j in range(y - 1, y + 2):
+        for i in range(x - 1, x + 2):
+            if states[place[j], i] == SPARED:
+                states[place[j], i] = UNTESTED
+    states[place[y], x] = STRUCK
 
 
 @njit(cache=True, nogil=True)

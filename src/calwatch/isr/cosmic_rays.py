@@ -12,7 +12,7 @@ import numpy as np
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.errors import RecordError
-from calwatch.isr.cosmic_ray_kernels import scan, scan_around, touching
+from calwatch.isr.cosmic_ray_kernels import STRUCK, UNTESTED, scan, scan_around, touching
 from calwatch.isr.selection import around_ranks
 
 MIN_CHARGE = 150.0
@@ -127,11 +127,11 @@ def _grow(
     reached = _rows_around(pixels, image.shape[0], GROWTH_PASSES + 1)
     place = np.cumsum(reached) - 1
     rows = image[reached]
-    known = np.zeros(rows.shape, np.bool_)
+    states = np.full(rows.shape, UNTESTED, np.int8)
     rows[place[pixels[:, 0]], pixels[:, 1]] = values
-    known[place[pixels[:, 0]], pixels[:, 1]] = True
+    states[place[pixels[:, 0]], pixels[:, 1]] = STRUCK
     for _ in range(GROWTH_PASSES):
-        extra = scan_around(rows, place, known, variance, pixels, background)
+        extra = scan_around(rows, place, states, variance, pixels, background)
         if extra.shape[0] == 0:
             break
         pixels = _in_raster_order(np.concatenate((pixels, extra)), image.shape[1])

@@ -123,11 +123,11 @@ def within(values: FloatArray, low: float, high: float) -> FloatArray:
     Every value is written and the place moves on only if it counts: there is no branch to guess.
     """
     inside = np.empty(values.size + 1, np.float32)
-    n = 0
+    n = np.uintp(0)
     for value in values:
         inside[n] = value
-        n += int((value >= low) & (value <= high))
-    return inside[:n]
+        n += np.uintp((value >= low) & (value <= high))
+    return inside[: np.intp(n)]
 
 
 @njit(cache=True, nogil=True)

@@ -15,11 +15,9 @@ from calwatch.isr.ranks import count_between, ranges_around, values_at_ranks, wi
 from calwatch.verify.pixel_kernels import (
     QUARTILES,
     Expected,
-    Found,
     mean_by_rows,
     mean_of_good,
     measure_amplifiers,
-    nothing_found,
     row_sums,
     sample_amplifier,
 )
@@ -60,23 +58,20 @@ class FastPixels:
         self._places = np.array([_place(box) for box in self._boxes], np.int32)
         samples = [sample_amplifier(image, mask, place, _EXCLUDED) for place in self._places]
         self._pooled = _pooled_range(samples)
-        self._expected = _expected([good for good, _ in samples], self._pooled)
-        rows, columns = self._places[:, 1].max(), self._places[:, 3].max()
-        self._found: Found = nothing_found(len(self._boxes), int(rows), int(columns))
-        measure_amplifiers(image, mask, self._places, _EXCLUDED, self._expected, self._found)
+        self._expected = [_expected(good, self._pooled) for good, _ in samples]
+        self._found = measure_amplifiers(image, mask, self._places, _EXCLUDED, self._expected)
 
     def statistics(self, k: int) -> AmpStatistics:
         """Return the statistics of one amplifier."""
-        n = int(self._found.n_good[k])
+        n = self._found[k].n_good
         total, squares = self._sums(k)
         if n == 0 or _is_far_off(total, squares, n):
             return amp_statistics(self._image, self._good(k), self._boxes[k])
-        centre, tail = float(self._expected.centre[k]), self._tail(k)
         quartiles = self._quartiles(k)
         noise, n_kept = self._clipped(k, quartiles)
-        low, high = self._extremes(k, centre, tail)
+        low, high = self._extremes(k)
         return AmpStatistics(
-            mean=centre + total / n,
+            mean=self._expected[k].centre + total / n,
             stdev=_deviation(total, squares, n),
             median=quartiles[1],
             noise=noise,
@@ -102,18 +97,16 @@ class FastPixels:
 
     def background(self) -> float:
         """Return the median of all finite pixels of the detector."""
-        found = self._found
-        n = int(found.n_good.sum() + found.n_masked.sum())
+        n = sum(found.n_good + found.masked.size for found in self._found)
         if sum(box.area for box in self._boxes) != self._image.size or n == 0:
             return cosmic_rays.background_of(self._image)
-        low, high = self._pooled
+        low, high = self._pooled.tolist()
         below, inside = 0, []
-        for k in range(len(self._boxes)):
-            near, masked = self._near(k), found.masked[k, : found.n_masked[k]]
-            below += int(found.below[k, 1])
-            below += count_between(near, self._expected.ranges[k, 1, 0], low)
-            below += count_between(masked, -math.inf, low)
-            inside += [within(near, low, high), within(masked, low, high)]
+        for found, expected in zip(self._found, self._expected, strict=True):
+            below += int(found.below[1])
+            below += count_between(found.near, float(expected.ranges[1, 0]), low)
+            below += count_between(found.masked, -math.inf, low)
+            inside += [within(found.near, low, high), within(found.masked, low, high)]
         first, last = (n - 1) // 2 - below, n // 2 - below
         a, b, known = values_at_ranks(np.concatenate(inside), low, high, first, last)
         return (a + b) / 2 if known else cosmic_rays.background_of(self._image)
@@ -124,13 +117,14 @@ class FastPixels:
 
     def _deviation_with(self, k: int, pixels: IntArray, values: FloatArray) -> float:
         """Exchange the replaced pixels in the sums that are known."""
-        box, n, centre = self._boxes[k], int(self._found.n_good[k]), self._expected.centre[k]
+        box, n = self._boxes[k], self._found[k].n_good
         y, x = pixels[:, 0], pixels[:, 1]
         inside = (y >= box.y0) & (y < box.y0 + box.height)
         inside &= (x >= box.x0) & (x < box.x0 + box.width)
         y, x, values = y[inside], x[inside], values[inside]
         old = self._image[y, x]
         good = np.isfinite(old) & ((self._mask[y, x] & _EXCLUDED) == 0)
+        centre = np.float64(self._expected[k].centre)  # float32 would round the offsets
         removed, added = old[good] - centre, values[good] - centre
         total, squares = self._sums(k)
         total += float(added.sum() - removed.sum())
@@ -144,20 +138,14 @@ class FastPixels:
     def _mean_by_rows(self, plane: FloatArray, k: int, sums: DoubleArray) -> float:
         return mean_by_rows(
             plane, self._image, self._mask, self._places[k], _EXCLUDED,
-            self._found.good_in_row[k], sums,
+            self._found[k].good_in_row, sums,
         )  # fmt: skip
-
-    def _near(self, k: int) -> FloatArray:
-        return self._found.near[k, : self._found.n_near[k]]
-
-    def _tail(self, k: int) -> DoubleArray:
-        return self._found.tail[k, : self._found.n_tail[k]].astype(np.float64)
 
     def _sums(self, k: int) -> tuple[float, float]:
         """Return Σ(x − centre) and Σ(x − centre)² of all good pixels."""
-        offsets = self._tail(k) - self._expected.centre[k]
-        total = float(self._found.total[k] + offsets.sum())
-        return total, float(self._found.squares[k] + offsets @ offsets)
+        found = self._found[k]
+        offsets = found.tail.astype(np.float64) - self._expected[k].centre
+        return found.total + float(offsets.sum()), found.squares + float(offsets @ offsets)
 
     def _good(self, k: int) -> BoolArray:
         return good_pixels(self._image, self._mask, self._boxes[k])
@@ -165,23 +153,23 @@ class FastPixels:
     def _values(self, k: int) -> FloatArray:
         return select(self._image, self._good(k), self._boxes[k])
 
-    def _extremes(self, k: int, centre: float, tail: DoubleArray) -> tuple[float, float]:
+    def _extremes(self, k: int) -> tuple[float, float]:
         """Return minimum and maximum: of the tail if it lies on both sides of the core."""
-        if tail.size and tail.min() < centre < tail.max():
-            return float(tail.min()), float(tail.max())
-        values = self._values(k)
-        return float(values.min()), float(values.max())
+        tail = self._found[k].tail
+        if not (tail.size and tail.min() < self._expected[k].centre < tail.max()):
+            tail = self._values(k)
+        return float(tail.min()), float(tail.max())
 
     def _quartiles(self, k: int) -> tuple[float, float, float]:
         """Return the quartiles as `calwatch.isr.clipped.quartiles` defines them."""
-        n, near = int(self._found.n_good[k]), self._near(k)
+        found, n = self._found[k], self._found[k].n_good
         quartiles = []
         for q, fraction in enumerate(FRACTIONS.tolist()):
-            low, high = self._expected.ranges[k, q]
+            low, high = self._expected[k].ranges[q].tolist()
             first = int(fraction * (n - 1))
             last = min(first + 1, n - 1)
-            below = int(self._found.below[k, q])
-            a, b, known = values_at_ranks(near, low, high, first - below, last - below)
+            below = int(found.below[q])
+            a, b, known = values_at_ranks(found.near, low, high, first - below, last - below)
             if not known:
                 return clipped.quartiles(self._values(k))
             quartiles.append(clipped.at_fraction(fraction, n, a, b))
@@ -193,20 +181,20 @@ class FastPixels:
 
         As long as the limits lie outside the core, only the tail has to be looked at.
         """
-        found, reach = self._found, float(self._expected.reach[k])
-        start, tail, n_core = float(self._expected.centre[k]), self._tail(k), int(found.n_core[k])
+        found, expected = self._found[k], self._expected[k]
+        tail = found.tail.astype(np.float64)
         q25, centre, q75 = quartiles
         limit = CLIP_SIGMA * clipped.IQR_TO_SIGMA * (q75 - q25)
         stdev, n_kept = math.nan, 0
         for _ in range(CLIP_PASSES):
-            if n_core and not abs(centre - start) + reach <= limit:
+            if found.n_core and not abs(centre - expected.centre) + expected.reach <= limit:
                 kept = clipped.clipped_statistics(self._values(k), CLIP_SIGMA, CLIP_PASSES)
                 return kept.stdev, kept.n_kept
-            offsets = tail[np.abs(tail - centre) <= limit] - start
-            n_kept = n_core + offsets.size
-            total = float(found.total[k] + offsets.sum())
-            squares = float(found.squares[k] + offsets @ offsets)
-            centre = start + total / n_kept if n_kept else math.nan
+            offsets = tail[np.abs(tail - centre) <= limit] - expected.centre
+            n_kept = found.n_core + offsets.size
+            total = found.total + float(offsets.sum())
+            squares = found.squares + float(offsets @ offsets)
+            centre = expected.centre + total / n_kept if n_kept else math.nan
             stdev = _deviation(total, squares, n_kept)
             limit = CLIP_SIGMA * stdev
         return stdev, n_kept
@@ -235,21 +223,14 @@ def _pooled_range(samples: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
     return pooled_range
 
 
-def _expected(samples: list[FloatArray], pooled: FloatArray) -> Expected:
+def _expected(sample: FloatArray, pooled: FloatArray) -> Expected:
     """Expect the pixels where those of the sample lie; the second range also holds `pooled`."""
-    n_amp = len(samples)
-    centre, reach = np.zeros(n_amp), np.full(n_amp, -1.0)
-    ranges = np.empty((n_amp, QUARTILES, 2), np.float32)
-    ranges[:] = pooled
-    for k, sample in enumerate(samples):
-        if not sample.size:
-            continue
-        ranges[k] = ranges_around(sample, FRACTIONS, MARGIN)
-        q25, centre[k], q75 = ranges[k].mean(axis=1, dtype=np.float64)
-        reach[k] = CORE_SIGMA * clipped.IQR_TO_SIGMA * (q75 - q25)
-        ranges[k, 1, 0] = min(ranges[k, 1, 0], pooled[0])
-        ranges[k, 1, 1] = max(ranges[k, 1, 1], pooled[1])
-    return Expected(centre, reach, ranges)
+    if not sample.size:
+        return Expected(0.0, -1.0, np.array([pooled] * QUARTILES, np.float32))
+    ranges = ranges_around(sample, FRACTIONS, MARGIN)
+    q25, centre, q75 = ranges.mean(axis=1, dtype=np.float64).tolist()
+    ranges[1] = min(ranges[1, 0], pooled[0]), max(ranges[1, 1], pooled[1])
+    return Expected(centre, CORE_SIGMA * clipped.IQR_TO_SIGMA * (q75 - q25), ranges)
 
 
 _row_sums: dict[tuple[int, Box], tuple[weakref.ref[FloatArray], DoubleArray]] = {}

@@ -10,7 +10,8 @@ noticed by the counts.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
@@ -22,65 +23,90 @@ RUN = 256
 SAMPLED_RUN = 16
 """Neighbouring pixels sampled of each row: one line of the cache."""
 QUARTILES = 3
+CORE, NEAR, TAIL, MASKED, BELOW = range(5)
+"""What is counted of each amplifier; below is counted for each quartile."""
+N_COUNTS = BELOW + QUARTILES
 
 
-class Expected(NamedTuple):
-    """Where the good pixels of each amplifier are expected."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """Where the good pixels of an amplifier are expected."""
 
-    centre: DoubleArray
-    """Shape (n_amp,)."""
-    reach: DoubleArray
-    """Shape (n_amp,): the core is within this of the centre; negative where there is none."""
+    centre: float
+    reach: float
+    """The core is within this of the centre; negative where there is none."""
     ranges: FloatArray
-    """Shape (n_amp, 3, 2): ends of the ranges that hold the quartiles."""
+    """Shape (3, 2): ends of the ranges that hold the quartiles."""
 
 
-class Found(NamedTuple):
-    """What the pass found of each amplifier."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What the pass found of an amplifier."""
 
-    n_good: IntArray
-    """Shape (n_amp,)."""
-    good_in_row: IntArray
-    """Shape (n_amp, rows)."""
-    n_core: IntArray
-    """Shape (n_amp,): good pixels in the core."""
-    total: DoubleArray
-    """Shape (n_amp,): Σ(x − centre) over the core."""
-    squares: DoubleArray
-    """Shape (n_amp,): Σ(x − centre)² over the core."""
-    tail: FloatArray
-    """Shape (n_amp, pixels): the good pixels outside the core come first."""
-    n_tail: IntArray
-    """Shape (n_amp,)."""
-    below: IntArray
-    """Shape (n_amp, 3): good pixels below each range."""
+    n_good: int
+    n_core: int
+    """Good pixels in the core."""
+    total: float
+    """Σ(x − centre) over the core."""
+    squares: float
+    """Σ(x − centre)² over the core."""
+    below: AnyArray
+    """Shape (3,): good pixels below each range."""
     near: FloatArray
-    """Shape (n_amp, pixels): the good pixels inside any range come first."""
-    n_near: IntArray
-    """Shape (n_amp,)."""
+    """The good pixels inside any range."""
+    tail: FloatArray
+    """The good pixels outside the core."""
     masked: FloatArray
-    """Shape (n_amp, pixels): the finite pixels that are left out for their mask come first."""
-    n_masked: IntArray
-    """Shape (n_amp,)."""
+    """The finite pixels that are left out for their mask."""
+    good_in_row: IntArray
+    """Shape (rows,): good pixels of each row."""
 
 
-def nothing_found(n_amp: int, rows: int, columns: int) -> Found:
-    """Return zeros, and memory for amplifiers of that size (touched only where it is used)."""
-    pixels = rows * columns + 1
-    return Found(
-        n_good=np.zeros(n_amp, np.int64),
-        good_in_row=np.zeros((n_amp, rows), np.int64),
-        n_core=np.zeros(n_amp, np.int64),
-        total=np.zeros(n_amp),
-        squares=np.zeros(n_amp),
-        tail=np.empty((n_amp, pixels), np.float32),
-        n_tail=np.zeros(n_amp, np.int64),
-        below=np.zeros((n_amp, QUARTILES), np.int64),
-        near=np.empty((n_amp, pixels), np.float32),
-        n_near=np.zeros(n_amp, np.int64),
-        masked=np.empty((n_amp, pixels), np.float32),
-        n_masked=np.zeros(n_amp, np.int64),
-    )
+def measure_amplifiers(
+    image: FloatArray,
+    mask: IntArray,
+    boxes: IntArray,
+    excluded: int,
+    expected: Sequence[Expected],
+) -> list[Found]:
+    """Go once through the pixels of a detector.
+
+    Parameters
+    ----------
+    image, mask
+        Shape (height, width), of the whole detector.
+    boxes
+        Shape (n_amp, 4): first row, rows, first column, columns of each amplifier.
+    excluded
+        Bits of the mask that leave a pixel out; so does a value that is not finite.
+    expected
+        One for each amplifier.
+    """
+    n_amp, rows, columns = len(boxes), int(boxes[:, 1].max()), int(boxes[:, 3].max())
+    # Only the first values of these are ever touched, unless a frame is beyond use.
+    near, tail, masked = np.empty((3, n_amp, rows * columns + 1), np.float32)
+    sums, counts = np.zeros((n_amp, 2)), np.zeros((n_amp, N_COUNTS), np.int64)
+    good_in_row = np.zeros((n_amp, rows), np.int32)
+    _measure(
+        image, mask, boxes, excluded,
+        np.array([(e.centre, e.reach) for e in expected]),
+        np.array([e.ranges for e in expected], np.float32),
+        near, tail, masked, sums, counts, good_in_row,
+    )  # fmt: skip
+    return [
+        Found(
+            n_good=int(good_in_row[k].sum()),
+            n_core=int(counts[k, CORE]),
+            total=float(sums[k, 0]),
+            squares=float(sums[k, 1]),
+            below=counts[k, BELOW:],
+            near=near[k, : counts[k, NEAR]],
+            tail=tail[k, : counts[k, TAIL]],
+            masked=masked[k, : counts[k, MASKED]],
+            good_in_row=good_in_row[k],
+        )
+        for k in range(n_amp)
+    ]
 
 
 @njit(cache=True, nogil=True)
@@ -113,71 +139,51 @@ def sample_amplifier(
 
 
 @njit(cache=True, nogil=True)
-def measure_amplifiers(
+def _measure(
     image: FloatArray,
     mask: IntArray,
     boxes: IntArray,
     excluded: int,
-    expected: Expected,
-    found: Found,
+    core: DoubleArray,
+    ranges: FloatArray,
+    near: FloatArray,
+    tail: FloatArray,
+    masked: FloatArray,
+    sums: DoubleArray,
+    counts: AnyArray,
+    good_in_row: IntArray,
 ) -> None:
-    """Go once through the rows of the detector and fill in what is found.
+    """Fill in what is found, row by row of the detector, as the pixels lie in memory.
 
-    Parameters
-    ----------
-    image, mask
-        Shape (height, width).
-    boxes
-        Shape (n_amp, 4): first row, rows, first column, columns of each amplifier.
-    excluded
-        Bits of the mask that leave a pixel out; so does a value that is not finite.
-    expected, found
-        See there.
+    `core` holds centre and reach; the first index of all but image and mask is the amplifier.
     """
-    good = np.empty(RUN, np.float32)
+    selected = np.empty(RUN, np.float32)
     flags = np.empty(RUN, np.bool_)
     for y in range(image.shape[0]):
         for k in range(boxes.shape[0]):
             y0, height, x0, width = boxes[k]
             if not y0 <= y < y0 + height:
                 continue
-            before = found.n_good[k]
+            centre, reach = core[k]
             for x in range(x0, x0 + width, RUN):
                 end = min(x + RUN, x0 + width)
-                _add_run(image[y][x:end], mask[y][x:end], excluded, k, expected, found, good, flags)
-            found.good_in_row[k, y - y0] = found.n_good[k] - before
-
-
-@njit(cache=True, nogil=True)
-def _add_run(
-    pixels: FloatArray,
-    bits: IntArray,
-    excluded: int,
-    k: int,
-    expected: Expected,
-    found: Found,
-    good: FloatArray,
-    flags: BoolArray,
-) -> None:
-    """Add a run of pixels of amplifier k; `good` and `flags` have room for what comes of it."""
-    centre, reach, ranges = expected.centre[k], expected.reach[k], expected.ranges[k]
-    total, squares, n_core = _core_sums(pixels, centre, reach)
-    if n_core < pixels.size or _all_bits(bits) & excluded:
-        n, found.n_masked[k] = _select_good(
-            pixels, bits, excluded, good, found.masked[k], found.n_masked[k]
-        )
-        pixels = good[:n]
-        total, squares, n_core = _core_sums(pixels, centre, reach)
-        if n_core < n:
-            found.n_tail[k] = _append_tail(pixels, centre, reach, found.tail[k], found.n_tail[k])
-    found.n_good[k] += pixels.size
-    found.n_core[k] += n_core
-    found.total[k] += total
-    found.squares[k] += squares
-    for q in range(QUARTILES):
-        found.below[k, q] += _count_below(pixels, ranges[q, 0])
-    _flag_near(pixels, ranges, flags)
-    found.n_near[k] = _append(pixels, flags, found.near[k], found.n_near[k])
+                pixels, bits = image[y][x:end], mask[y][x:end]
+                total, squares, n_core = _core_sums(pixels, centre, reach)
+                if n_core < pixels.size or _all_bits(bits) & excluded:
+                    n, counts[k, MASKED] = _select_good(
+                        pixels, bits, excluded, selected, masked[k], counts[k, MASKED]
+                    )
+                    pixels = selected[:n]
+                    total, squares, n_core = _core_sums(pixels, centre, reach)
+                    counts[k, TAIL] = _append_tail(pixels, centre, reach, tail[k], counts[k, TAIL])
+                good_in_row[k, y - y0] += pixels.size
+                counts[k, CORE] += n_core
+                sums[k, 0] += total
+                sums[k, 1] += squares
+                for q in range(QUARTILES):
+                    counts[k, BELOW + q] += _count_below(pixels, ranges[k, q, 0])
+                _flag_near(pixels, ranges[k], flags)
+                counts[k, NEAR] = _append(pixels, flags, near[k], counts[k, NEAR])
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
@@ -199,10 +205,10 @@ def _core_sums(pixels: FloatArray, centre: float, reach: float) -> tuple[float, 
 @njit(cache=True, nogil=True)
 def _all_bits(bits: IntArray) -> int:
     """Return every bit that is set in any pixel."""
-    every = 0
+    every = np.int32(0)
     for i in range(bits.size):
         every |= bits[i]
-    return every
+    return int(every)
 
 
 @njit(cache=True, nogil=True)
@@ -240,10 +246,10 @@ def _append_tail(pixels: FloatArray, centre: float, reach: float, tail: FloatArr
 
 @njit(cache=True, nogil=True)
 def _count_below(pixels: FloatArray, low: float) -> int:
-    below = 0
+    below = np.int32(0)  # as wide as the pixels: more of them in a vector
     for i in range(pixels.size):
-        below += int(pixels[i] < low)
-    return below
+        below += np.int32(pixels[i] < low)
+    return int(below)
 
 
 @njit(cache=True, nogil=True)
@@ -264,10 +270,11 @@ def _flag_near(pixels: FloatArray, ranges: FloatArray, flags: BoolArray) -> None
 @njit(cache=True, nogil=True)
 def _append(pixels: FloatArray, flags: BoolArray, to: FloatArray, n: int) -> int:
     """Append the flagged pixels to the first n values; there is no branch to guess."""
+    end = np.uintp(n)  # unsigned: no place counts from the end of the array
     for i in range(pixels.size):
-        to[n] = pixels[i]
-        n += int(flags[i])
-    return n
+        to[end] = pixels[i]
+        end += np.uintp(flags[i])
+    return int(end)
 
 
 @njit(cache=True, nogil=True)
