@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tables import Table, write_section  # noqa: E402  (found only now)
+from tables import Table, write_section
 
 TABLE = Table("Costs", ["", "ms"], [["read", "260"], ["judge a bias", "7"]], "Medians.")
 
