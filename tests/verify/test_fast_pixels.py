@@ -105,7 +105,7 @@ def test_a_sample_that_misleads_costs_no_truth(detector, monkeypatch):
     """Whatever is expected, the answers stay the same."""
     rng = np.random.default_rng(8)
     image, mask = _image(rng, "noise"), np.zeros(SHAPE, np.int32)
-    misleading = np.full(100, 77.0, np.float32), np.full(3, -1.0, np.float32)
+    misleading = np.full(100, 77.0, np.float32)
     monkeypatch.setattr(fast_pixels, "sample_amplifier", lambda *_: misleading)
     fast, plain = FastPixels(image, mask, detector), PlainPixels(image, mask, detector)
     assert fast.background() == plain.background()

@@ -56,9 +56,9 @@ class FastPixels:
         self._image, self._mask = image, mask
         self._boxes = [amp.bbox for amp in detector.amplifiers]
         self._places = np.array([_place(box) for box in self._boxes], np.int32)
-        samples = [sample_amplifier(image, mask, place, _EXCLUDED) for place in self._places]
+        samples = [sample_amplifier(image, place) for place in self._places]
         self._pooled = _pooled_range(samples)
-        self._expected = [_expected(good, self._pooled) for good, _ in samples]
+        self._expected = [_expected(sample, self._pooled) for sample in samples]
         self._found = measure_amplifiers(image, mask, self._places, _EXCLUDED, self._expected)
 
     def statistics(self, k: int) -> AmpStatistics:
@@ -214,9 +214,9 @@ def _is_far_off(total: float, squares: float, n: int) -> bool:
     return squares - total * total / n < squares / _MOST_CANCELLED if n else False
 
 
-def _pooled_range(samples: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
-    """Return where the median of all finite pixels is expected, masked ones among them."""
-    pooled = np.concatenate([part for sample in samples for part in sample])
+def _pooled_range(samples: list[FloatArray]) -> FloatArray:
+    """Return where the median of all finite pixels is expected."""
+    pooled = np.concatenate(samples)
     if not pooled.size:
         return np.array([np.inf, -np.inf], np.float32)
     pooled_range: FloatArray = ranges_around(pooled, FRACTIONS[1:2], POOLED_MARGIN)[0]

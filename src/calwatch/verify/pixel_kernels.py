@@ -110,32 +110,22 @@ def measure_amplifiers(
 
 
 @njit(cache=True, nogil=True)
-def sample_amplifier(
-    image: FloatArray, mask: IntArray, box: IntArray, excluded: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return the good pixels among a few of each row, and the others that are finite.
+def sample_amplifier(image: FloatArray, box: IntArray) -> FloatArray:
+    """Return a few finite pixels of each row, masked or not.
 
     The place in the row moves on by a prime from row to row, so that every column has its turn.
     """
     y0, height, x0, width = box
-    n = min(SAMPLED_RUN, width)
-    good = np.empty(height * n, np.float32)
-    others = np.empty(height * n, np.float32)
-    n_good = 0
-    n_others = 0
+    together = min(SAMPLED_RUN, width)
+    sample = np.empty(height * together, np.float32)
+    n = 0
     for y in range(height):
-        start = x0 + (y * 37) % (width - n + 1)
-        for x in range(start, start + n):
-            value = image[y0 + y, x]
-            if not np.isfinite(value):
-                continue
-            if mask[y0 + y, x] & excluded:
-                others[n_others] = value
-                n_others += 1
-            else:
-                good[n_good] = value
-                n_good += 1
-    return good[:n_good], others[:n_others]
+        start = x0 + (y * 37) % (width - together + 1)
+        for x in range(start, start + together):
+            if np.isfinite(image[y0 + y, x]):
+                sample[n] = image[y0 + y, x]
+                n += 1
+    return sample[:n]
 
 
 @njit(cache=True, nogil=True)
