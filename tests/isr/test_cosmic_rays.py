@@ -68,6 +68,21 @@ def test_growth_and_noise_are_those_of_the_reference(frame, seed):
     np.testing.assert_array_equal(fast[1], slow[1])
 
 
+@settings(max_examples=20)
+@given(st.integers(0, 2**31), st.floats(0.0, 200.0))
+def test_growth_along_wide_rows_is_that_of_the_reference(seed, halo):
+    """Growth that goes on for several passes, here and there in the rows."""
+    image, mask, variance = _frame(seed, (14, 300))
+    rng = np.random.default_rng(seed)
+    for x in rng.integers(0, 290, 8):
+        image[rng.integers(2, 12), x : x + 8] += 2000.0
+        image[:, x : x + 8] += rng.uniform(0.0, halo, (14, 8)).astype(np.float32)
+    fast = cosmic_ray_noise(image, mask, variance, seed, 0.0)
+    slow = cosmic_ray_noise_reference(image, mask, variance, seed, 0.0)
+    np.testing.assert_array_equal(fast[0], slow[0])
+    np.testing.assert_array_equal(fast[1], slow[1])
+
+
 def test_growth_far_apart_copies_only_what_it_needs():
     image, mask, variance = _frame(12, (90, 40))
     for y in (3, 40, 86):

@@ -25,6 +25,8 @@ INTERPOLATED = int(Mask.INTRP)
 UNTESTED, STRUCK, SPARED = 0, 1, 2
 """States of a pixel while cosmic rays grow: to be tested, part of one, not part of one."""
 
+CELL = 64
+"""Pixels of a row whose changes are noted together while cosmic rays grow."""
 _SEGMENT = 256
 """Pixels of a row that are looked at together."""
 _ENOUGH = np.float32(0.999 * MIN_SIGMA**2)
@@ -91,6 +93,8 @@ def scan_around(
     rows: FloatArray,
     place: IntArray,
     states: AnyArray,
+    changed: BoolArray,
+    again: bool,
     variance: FloatArray,
     pixels: IntArray,
     background: float,
@@ -107,6 +111,11 @@ def scan_around(
         Shape (height,): where each row of the image stands in `rows`.
     states
         Shape of `rows`: `UNTESTED`, `STRUCK` or `SPARED`, kept from pass to pass.
+    changed
+        Shape (n, width / `CELL` + 1): parts of rows in which a pixel has to be tested again; kept
+        from pass to pass, set here.
+    again
+        Whether this is not the first pass: then all is passed over but what has changed.
     variance
         Shape (height, width).
     pixels
@@ -126,6 +135,8 @@ def scan_around(
         y0, x0 = pixels[k]
         if y0 < 2 or y0 >= height - 2 or x0 < 2 or x0 >= width - 2:
             continue
+        if again and not _has_changed(changed, place, y0, x0):
+            continue
         for y in range(y0 - 1, y0 + 2):
             above, row, below = rows[place[y - 1]], rows[place[y]], rows[place[y + 1]]
             for x in range(x0 - 1, x0 + 2):
@@ -138,7 +149,7 @@ def scan_around(
                     states[place[y], x] = SPARED
                     continue
                 row[x] = mean
-                _strike(states, place, y, x)
+                _strike(states, changed, place, y, x)
                 extra[count, 0] = y
                 extra[count, 1] = x
                 count += 1
@@ -146,13 +157,24 @@ def scan_around(
 
 
 @njit(cache=True, nogil=True)
-def _strike(states: AnyArray, place: IntArray, y: int, x: int) -> None:
+def _strike(states: AnyArray, changed: BoolArray, place: IntArray, y: int, x: int) -> None:
     """Mark a pixel as struck, and its neighbours to be tested again."""
     for j in range(y - 1, y + 2):
         for i in range(x - 1, x + 2):
+            changed[place[j], i // CELL] = True
             if states[place[j], i] == SPARED:
                 states[place[j], i] = UNTESTED
     states[place[y], x] = STRUCK
+
+
+@njit(cache=True, nogil=True)
+def _has_changed(changed: BoolArray, place: IntArray, y0: int, x0: int) -> bool:
+    """Tell whether the 3×3 surroundings of a pixel reach into a part that has changed."""
+    for y in range(y0 - 1, y0 + 2):
+        part = changed[place[y]]
+        if part[(x0 - 1) // CELL] or part[(x0 + 1) // CELL]:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)

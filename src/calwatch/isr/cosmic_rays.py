@@ -12,7 +12,7 @@ import numpy as np
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.errors import RecordError
-from calwatch.isr.cosmic_ray_kernels import STRUCK, UNTESTED, scan, scan_around, touching
+from calwatch.isr.cosmic_ray_kernels import CELL, STRUCK, UNTESTED, scan, scan_around, touching
 from calwatch.isr.selection import around_ranks
 
 MIN_CHARGE = 150.0
@@ -130,8 +130,9 @@ def _grow(
     states = np.full(rows.shape, UNTESTED, np.int8)
     rows[place[pixels[:, 0]], pixels[:, 1]] = values
     states[place[pixels[:, 0]], pixels[:, 1]] = STRUCK
-    for _ in range(GROWTH_PASSES):
-        extra = scan_around(rows, place, states, variance, pixels, background)
+    changed = np.zeros((rows.shape[0], rows.shape[1] // CELL + 1), np.bool_)
+    for n in range(GROWTH_PASSES):
+        extra = scan_around(rows, place, states, changed, n > 0, variance, pixels, background)
         if extra.shape[0] == 0:
             break
         pixels = _in_raster_order(np.concatenate((pixels, extra)), image.shape[1])
