@@ -12,6 +12,7 @@ import numpy as np
 from astropy.io import fits
 
 from calwatch.arrays import AnyArray, IntArray
+from calwatch.calibrations.gzip_tiles import is_gzip_rows, read_gzip_rows
 from calwatch.calibrations.identity import check_detector, number, text
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import ImageCalibration, Units
@@ -56,11 +57,14 @@ def read_image_calibration(calib_type: str, path: Path, detector: Detector) -> I
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # cfitsio can loop for ever over a damaged GZIP tile; astropy raises.
-            with fits.open(path, memmap=False) as hdus:
+            with (
+                fits.open(path, memmap=False) as hdus,
+                fits.open(path, memmap=False, disable_image_compression=True) as tables,
+            ):
                 metadata = keywords(hdus[0].header)
                 _check_header(calib_type, metadata, path)
                 check_detector(metadata, detector, path)
-                image, mask, variance = _read_planes(hdus, detector, path)
+                image, mask, variance = _read_planes(hdus, tables, detector, path)
     except CalibrationError:
         raise
     # A damaged file can make astropy raise nearly anything; all of it means the same.
@@ -115,7 +119,10 @@ def remap_mask(stored: AnyArray, planes: Mapping[str, int]) -> IntArray:
     return result
 
 
-def _read_planes(hdus: Any, detector: Detector, path: Path) -> tuple[AnyArray, IntArray, AnyArray]:
+def _read_planes(
+    hdus: Any, tables: Any, detector: Detector, path: Path
+) -> tuple[AnyArray, IntArray, AnyArray]:
+    """Read the three planes, given the file as images and as the tables that hold them."""
     if len(hdus) < 4:
         raise CalibrationError(
             f"{path}: has {len(hdus)} HDUs, wanted image, mask and variance after the primary"
@@ -130,12 +137,22 @@ def _read_planes(hdus: Any, detector: Detector, path: Path) -> tuple[AnyArray, I
         named = text(hdu.header.get("EXTTYPE")) or text(hdu.header.get("EXTNAME"))
         if named in {other for _, other in _PLANES} and named != word:
             raise CalibrationError(f"{path}: HDU {index} is {named}, wanted {word}")
-        pixels.append(np.asarray(hdu.data))
+        pixels.append(_pixels(hdu, tables[index], path))
     mask_header = hdus[2].header
     planes = {key[3:]: int(mask_header[key]) for key in mask_header if key.startswith("MP_")}
     if pixels[1].dtype.kind not in "iu":
         raise CalibrationError(f"{path}: HDU 2 (mask) holds {pixels[1].dtype}, wanted integers")
     return pixels[0], remap_mask(pixels[1], planes), pixels[2]
+
+
+def _pixels(image: Any, table: Any, path: Path) -> AnyArray:
+    """Read one plane, given its HDU as an image and as the table that holds it."""
+    if not is_gzip_rows(table.header):
+        return np.asarray(image.data)
+    place = table.fileinfo()
+    with path.open("rb") as file:
+        file.seek(place["datLoc"])
+        return read_gzip_rows(file.read(place["datSpan"]), table.header)
 
 
 def _check_header(calib_type: str, metadata: Mapping[str, Any], path: Path) -> None:
