@@ -15,9 +15,6 @@ from calwatch.isr.stream.plan import IndexArray, Sections
 
 SOURCES_AT_A_TIME = 4
 """Sources summed in one loop; coefficients and blocks are padded to a multiple of it."""
-_CHUNK = 288
-"""Columns corrected together, half a row of the Rubin cameras: 16 amplifiers of them stay in the
-first-level cache."""
 
 
 class Coefficients(NamedTuple):
@@ -97,54 +94,50 @@ def subtract_crosstalk_rows(
     marks
         Brought up to date.
     """
-    signal = np.empty(_CHUNK, np.float32)
+    columns = sections.columns
+    signal = np.empty(columns, np.float32)
     for i in range(n_rows):
-        for x0 in range(0, sections.columns, _CHUNK):
-            x1 = min(x0 + _CHUNK, sections.columns)
-            for k in range(coefficients.linear.shape[0]):
-                part = signal[: x1 - x0]
-                _pick_up(block, i, x0, coefficients, k, part)
-                below, not_above, far = _subtract_and_count(
-                    block[k, i, x0:x1],
-                    part,
-                    clean[k, i, x0:x1],
-                    marks.low[k],
-                    marks.high[k],
-                    marks.near_low[k],
-                    marks.near_high[k],
-                )
-                marks.below[k] += int(below)
-                marks.not_above[k] += int(not_above)
-                if marks.kept_as[k] >= 0:
-                    marks.kept[marks.kept_as[k], first_row + i, x0:x1] = part
-                elif far > 0:
-                    _list_far(part, k, first_row + i, x0, sections, marks)
+        for k in range(coefficients.linear.shape[0]):
+            _pick_up(block, i, coefficients, k, signal)
+            below, not_above, far = _subtract_and_count(
+                block[k, i, :columns],
+                signal,
+                clean[k, i, :columns],
+                marks.low[k],
+                marks.high[k],
+                marks.near_low[k],
+                marks.near_high[k],
+            )
+            marks.below[k] += int(below)
+            marks.not_above[k] += int(not_above)
+            if marks.kept_as[k] >= 0:
+                marks.kept[marks.kept_as[k], first_row + i] = signal
+            elif far > 0:
+                _list_far(signal, k, first_row + i, sections, marks)
 
 
 @njit(cache=True, nogil=True)
 def _pick_up(
-    block: FloatArray, i: int, x0: int, coefficients: Coefficients, k: int, signal: FloatArray
+    block: FloatArray, i: int, coefficients: Coefficients, k: int, signal: FloatArray
 ) -> None:
     """Sum ``c[s,t]·S + c2[s,t]·S²`` over the sources, a few at a time."""
     signal[:] = 0.0
     for s in range(0, coefficients.linear.shape[1], SOURCES_AT_A_TIME):
         if coefficients.quadratic:
             linear, squared = coefficients.linear[k], coefficients.squared[k]
-            _add_quadratic(block, i, x0, s, linear, squared, signal)
+            _add_quadratic(block, i, s, linear, squared, signal)
         else:
-            _add_linear(block, i, x0, s, coefficients.linear[k], signal)
+            _add_linear(block, i, s, coefficients.linear[k], signal)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def _add_linear(
-    block: FloatArray, i: int, x0: int, s: int, linear: FloatArray, signal: FloatArray
-) -> None:
-    x1 = x0 + signal.size
+def _add_linear(block: FloatArray, i: int, s: int, linear: FloatArray, signal: FloatArray) -> None:
+    n = signal.size
     a, b, c, d = (
-        block[s, i, x0:x1],
-        block[s + 1, i, x0:x1],
-        block[s + 2, i, x0:x1],
-        block[s + 3, i, x0:x1],
+        block[s, i, :n],
+        block[s + 1, i, :n],
+        block[s + 2, i, :n],
+        block[s + 3, i, :n],
     )
     la, lb, lc, ld = linear[s], linear[s + 1], linear[s + 2], linear[s + 3]
     for x in range(signal.size):
@@ -156,18 +149,17 @@ def _add_linear(
 def _add_quadratic(
     block: FloatArray,
     i: int,
-    x0: int,
     s: int,
     linear: FloatArray,
     squared: FloatArray,
     signal: FloatArray,
 ) -> None:
-    x1 = x0 + signal.size
+    n = signal.size
     a, b, c, d = (
-        block[s, i, x0:x1],
-        block[s + 1, i, x0:x1],
-        block[s + 2, i, x0:x1],
-        block[s + 3, i, x0:x1],
+        block[s, i, :n],
+        block[s + 1, i, :n],
+        block[s + 2, i, :n],
+        block[s + 3, i, :n],
     )
     la, lb, lc, ld = linear[s], linear[s + 1], linear[s + 2], linear[s + 3]
     qa, qb, qc, qd = squared[s], squared[s + 1], squared[s + 2], squared[s + 3]
@@ -193,7 +185,7 @@ def _subtract_and_count(
 ) -> tuple[float, float, float]:
     """Subtract the signal; count those below `low`, up to `high`, and outside the near range.
 
-    The counts are float32, which holds the few columns of a chunk exactly and is quick to add up.
+    The counts are float32, which holds the few columns of a row exactly and is quick to add up.
     """
     one, zero = np.float32(1.0), np.float32(0.0)
     below, not_above, far = zero, zero, zero
@@ -207,15 +199,12 @@ def _subtract_and_count(
 
 
 @njit(cache=True, nogil=True)
-def _list_far(
-    signal: FloatArray, k: int, y: int, x0: int, sections: Sections, marks: Marks
-) -> None:
-    """List the data pixels of a part of a row whose signal is outside the near range."""
+def _list_far(signal: FloatArray, k: int, y: int, sections: Sections, marks: Marks) -> None:
+    """List the data pixels of a row whose signal is outside the near range."""
     if y < sections.data_y0 or y >= sections.data_y1:
         return
-    for x in range(max(x0, sections.data_x0), min(x0 + signal.size, sections.data_x1)):
-        value = signal[x - x0]
-        if marks.near_low[k] < value < marks.near_high[k]:
+    for x in range(sections.data_x0, sections.data_x1):
+        if marks.near_low[k] < signal[x] < marks.near_high[k]:
             continue
         place = marks.listed[0]
         marks.listed[0] += 1
@@ -223,4 +212,4 @@ def _list_far(
             marks.places[place, 0] = k
             marks.places[place, 1] = y
             marks.places[place, 2] = x
-            marks.values[place] = value
+            marks.values[place] = signal[x]

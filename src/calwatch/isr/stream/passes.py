@@ -1,6 +1,6 @@
 """The pass over the rows of a detector: the steps of IsrTaskLSST on a few rows at a time.
 
-A block of four rows of sixteen amplifiers stays in the second-level cache while every step works
+A block of two rows of sixteen amplifiers stays in the second-level cache while every step works
 on it, so that memory is read once and written once.
 """
 
@@ -25,7 +25,7 @@ from calwatch.isr.stream.rows import (
     take_rows,
 )
 
-ROWS_AT_A_TIME = 4
+ROWS_AT_A_TIME = 2
 _PADDING = 16
 """Columns added to a row of a block, because rows a power of two apart share places in the
 cache."""
