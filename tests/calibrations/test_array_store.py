@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from calwatch.calibrations.array_store import ArrayStore, Entry, is_mapped
+from calwatch.calibrations.array_store import ArrayStore, Entry, is_mapped, open_store
 
 KILOBYTE = 1024
 SLACK = 2 * KILOBYTE
@@ -32,6 +32,14 @@ def never() -> Entry:
 @pytest.fixture
 def store(tmp_path: Path) -> ArrayStore:
     return ArrayStore(tmp_path / "store", 10**6)
+
+
+def test_without_a_folder_there_is_none(tmp_path) -> None:
+    assert open_store("", 10**6) is None
+    found = open_store(str(tmp_path / "new" / "store"), 10**6)
+    assert found is not None
+    found.get("a", entry)
+    assert (tmp_path / "new" / "store" / "a").is_dir()
 
 
 def warnings(logs: list[dict]) -> list[dict]:

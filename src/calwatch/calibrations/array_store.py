@@ -177,6 +177,11 @@ class ArrayStore:
         return True
 
 
+def open_store(folder: str, max_bytes: int) -> ArrayStore | None:
+    """Return the store that the settings ask for; None if they name no folder."""
+    return ArrayStore(folder, max_bytes) if folder else None
+
+
 def is_mapped(array: AnyArray) -> bool:
     """Tell whether an array is mapped from a file, so that it takes no memory of the process."""
     base: Any = array
