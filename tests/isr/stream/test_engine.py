@@ -106,9 +106,17 @@ def test_much_light_keeps_all_signals(bright_input, passes):
     assert len(passes) == 1
 
 
-@pytest.mark.parametrize(("name", "value"), [("_RANGE", 0.0), ("_CAPACITY", 1)])
-def test_an_undecided_mark_repeats_the_pass(bright_input, passes, monkeypatch, name, value):
-    monkeypatch.setattr(marking, name, value)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"_RANGE": 0.0, "_LEAST_RANGE": 0.0},  # the median is not where it is expected
+        {"_LEAST_RANGE": 100.0},  # too wide a range for any decision
+        {"_CAPACITY": 1},
+    ],
+)
+def test_an_undecided_mark_repeats_the_pass(bright_input, passes, monkeypatch, changes):
+    for name, value in changes.items():
+        monkeypatch.setattr(marking, name, value)
     fast, plain = both(bright_input)
     assert_results_agree(fast, plain, bright_input.raw)
     assert len(passes) == 2

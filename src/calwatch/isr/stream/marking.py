@@ -18,8 +18,11 @@ from calwatch.isr.stream.plan import Placement, Sections
 
 _CAPACITY = 200_000
 """Pixels that can be listed; with more, all signals are kept."""
-_RANGE = 0.03
-"""Half width of the range in which the median is expected, as a share of the sample."""
+_RANGE = 0.1
+_LEAST_RANGE = 0.005
+"""Half width of the range in which the median is expected: as a share of the sample, and at least
+this share of the limit. The rows of a sample are too few to be sure of less; a wider range leaves
+more signals undecided."""
 _OFTEN = 0.002
 """If this share of the sample is far from its median, all signals are kept."""
 _FAR = 0.75
@@ -61,6 +64,8 @@ def marks_from_sample(
     count = signals.shape[1]
     ranks = [int((0.5 - _RANGE) * count), int((0.5 + _RANGE) * count), count // 2]
     low, high, middle = np.partition(signals, ranks, axis=1)[:, ranks].astype(np.float64).T
+    low = np.minimum(low, middle - _LEAST_RANGE * limit)
+    high = np.maximum(high, middle + _LEAST_RANGE * limit)
     data = sample[:, :, sections.data_x0 : sections.data_x1]
     far = np.abs(data - middle[:, None, None]) > _FAR * limit[:, None, None]
     often = np.flatnonzero(far.mean(axis=(1, 2)) > _OFTEN)
