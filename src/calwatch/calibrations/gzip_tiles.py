@@ -7,6 +7,7 @@ the inflation itself; here each row is inflated and put in order while it is in 
 
 from __future__ import annotations
 
+import sys
 import zlib
 from typing import Any
 
@@ -16,6 +17,8 @@ from calwatch.arrays import AnyArray
 
 _TYPES: dict[int, np.dtype[Any]] = {-32: np.dtype(np.float32), 32: np.dtype(np.int32)}
 _DESCRIPTORS: dict[str, np.dtype[Any]] = {"1PB": np.dtype(">i4"), "1QB": np.dtype(">i8")}
+_OURS = slice(None, None, -1 if sys.byteorder == "little" else 1)
+"""Brings the bytes of a pixel, the most significant first, into the machine's order."""
 _GZIP = 31
 """zlib's word for a gzip member with its checksum."""
 _PLAIN = {"ZSCALE": 1.0, "ZZERO": 0.0, "BSCALE": 1.0, "BZERO": 0.0}
@@ -77,7 +80,7 @@ def read_gzip_rows(data: bytes, header: Any) -> AnyArray:
     heap = int(header.get("THEAP", table))
     places = np.frombuffer(data, _DESCRIPTORS[str(header["TFORM1"])[:3]], 2 * height).reshape(-1, 2)
     end = table + int(header["PCOUNT"])
-    pixels = np.empty((height, width), kind.newbyteorder(">"))
+    pixels = np.empty((height, width), kind)
     shuffled = pixels.view(np.uint8).reshape(height, width, size)
     for row, (length, offset) in enumerate(places.tolist()):
         first, last = heap + offset, heap + offset + length
@@ -86,5 +89,5 @@ def read_gzip_rows(data: bytes, header: Any) -> AnyArray:
         content = zlib.decompress(data[first:last], _GZIP, width * size)
         if len(content) != width * size:
             raise ValueError(f"row {row} has {len(content)} bytes, wanted {width * size}")
-        shuffled[row] = np.frombuffer(content, np.uint8).reshape(size, width).T
-    return pixels.astype(kind)
+        shuffled[row] = np.frombuffer(content, np.uint8).reshape(size, width)[_OURS].T
+    return pixels
