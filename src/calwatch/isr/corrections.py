@@ -86,17 +86,8 @@ def subtract_scaled(
     for factor, amp in zip(scale, detector.amplifiers, strict=True):
         box = amp.bbox.slices
         result.image[box] -= calibration.image[box] * np.float32(factor)
-    add_scaled_variance(result.variance, calibration, scale, detector)
+        result.variance[box] += calibration.variance[box] * np.float32(factor**2)
     return result
-
-
-def add_scaled_variance(
-    variance: FloatArray, calibration: ImageCalibration, scale: DoubleArray, detector: Detector
-) -> None:
-    """Add scale²·(variance of the calibration) in place; parameters as in `subtract_scaled`."""
-    for factor, amp in zip(scale, detector.amplifiers, strict=True):
-        box = amp.bbox.slices
-        variance[box] += calibration.variance[box] * np.float32(factor**2)
 
 
 def dark_scale(dark: ImageCalibration, dark_time: float) -> float:
@@ -167,23 +158,14 @@ def divide_by_flat(exposure: Masked, flat: ImageCalibration, out: Masked | None 
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for y in range(0, flat.image.shape[0], _ROWS_AT_A_TIME):
             rows = slice(y, y + _ROWS_AT_A_TIME)
-            image = result.image[rows]
-            image /= flat.image[rows]
-            divide_variance(result.variance[rows], image, flat, rows)
+            image, variance, f = result.image[rows], result.variance[rows], flat.image[rows]
+            image /= f
+            variance += image * image * flat.variance[rows]
+            variance /= f * f
     empty = (flat.mask & Mask.NO_DATA) != 0
     if empty.any():
         result.image[empty], result.variance[empty] = 0.0, NO_DATA_VARIANCE
     return result
-
-
-def divide_variance(
-    variance: FloatArray, image: FloatArray, flat: ImageCalibration, rows: slice
-) -> None:
-    """Make the variance of some rows that of their quotient `image`, in place."""
-    f = flat.image[rows]
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        variance += image * image * flat.variance[rows]
-        variance /= f * f
 
 
 def _copy(exposure: Masked, out: Masked | None) -> Masked:
