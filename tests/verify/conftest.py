@@ -14,6 +14,7 @@ from calwatch.calibrations.model import (
     Units,
 )
 from calwatch.camera.model import Amplifier, Box, Detector
+from calwatch.isr.census import take_census
 from calwatch.isr.model import IsrResult, IsrStatistics, OverscanStatistics
 from calwatch.verify.amplifier import Frame
 from calwatch.verify.inputs import check_raw
@@ -149,6 +150,7 @@ def make_frame(detector, calibrations) -> Callable[..., Frame]:
             applied=("gain", *steps[calib_type]),
             not_applied={},
             statistics=statistics,
+            census=tuple(take_census(pixels) for pixels in raw.astype(np.int32)),
         )
         check = check_raw(raw.astype(np.int32), detector, calib_type, calibrations.ptc)
         return Frame(calib_type, detector, isr, calibrations, check, 30.0, seed)

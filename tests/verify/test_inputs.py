@@ -2,23 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-from calwatch.verify.inputs import (
-    check_raw,
-    reference_fault,
-    take_census,
-    take_census_reference,
-)
-
-ADU = st.integers(-(2**31), 2**31 - 1) | st.sampled_from([0, 65_535, 262_143])
-
-
-@given(hnp.arrays(np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40), elements=ADU))
-def test_the_kernel_counts_what_numpy_counts(pixels):
-    assert take_census(pixels) == take_census_reference(pixels)
+from calwatch.camera.raw_tiles import RawTiles
+from calwatch.isr.census import take_census
+from calwatch.verify.inputs import check_raw, reference_fault
 
 
 @pytest.fixture
@@ -87,6 +74,25 @@ def test_saturation_in_flats_begins_at_the_certified_turnoff(pixels, detector, p
     without = replace(ptc, turnoff=np.full(4, np.nan))
     assert check_raw(pixels, detector, "flat", without).saturated[3] == 0
     assert check_raw(pixels, detector, "flat", None).saturated[3] == 0
+
+
+def test_tiles_are_decoded_only_of_amplifiers_that_the_census_does_not_clear(
+    pixels, detector, ptc, monkeypatch
+):
+    pixels[0, 0, 0] = 65_535
+    pixels[3][detector.amplifiers[3].data.slices][:10] = 25_100 + 80_000
+    decoded = []
+    monkeypatch.setattr(
+        RawTiles, "decode_amplifier", lambda _, amp: decoded.append(amp) or pixels[amp]
+    )
+    nothing = np.empty(0)
+    tiles = RawTiles("", (), nothing, nothing, nothing, 0)
+    census = tuple(take_census(amplifier) for amplifier in pixels)
+    found = check_raw(tiles, detector, "flat", ptc, census)
+    assert decoded == [0, 3]
+    expected = check_raw(pixels, detector, "flat", ptc)
+    assert found.faults == expected.faults
+    np.testing.assert_array_equal(found.saturated, expected.saturated)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from calwatch.camera.hdus import Hdu, walk
 from calwatch.camera.model import Amplifier, Camera, Detector
 from calwatch.camera.raw_checks import amplifier_hdus, check_identity, merged_header
 from calwatch.camera.raw_images import ImageReader
-from calwatch.camera.raw_tiles import RawTiles, find_tiles
+from calwatch.camera.raw_tiles import RawTiles, decoded, find_tiles
 from calwatch.camera.rice import PADDING
 from calwatch.errors import ChecksumError, RawError, UnreachableFileError
 
@@ -57,8 +57,7 @@ class RawFile:
         RawError
             If they cannot be.
         """
-        pixels = self.pixels.decode() if isinstance(self.pixels, RawTiles) else self.pixels
-        return RawFrame(self.header, pixels)
+        return RawFrame(self.header, decoded(self.pixels))
 
 
 def read_raw(

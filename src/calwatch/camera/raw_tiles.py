@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calwatch.arrays import IntArray
+from calwatch.arrays import AnyArray, IntArray
 from calwatch.camera.hdus import Hdu
 from calwatch.camera.model import Amplifier, Detector
 from calwatch.camera.rice import BLOCK_PIXELS, decode_rows
@@ -60,6 +60,12 @@ class RawTiles:
     columns: int
     """Pixels of a row."""
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Amplifiers, rows and columns."""
+        n_amp, rows = self.offsets.shape
+        return n_amp, rows, self.columns
+
     def decode(self) -> IntArray:
         """Return all pixels, shape (n_amp, rows, columns), ADU.
 
@@ -68,20 +74,44 @@ class RawTiles:
         RawError
             If a tile is damaged.
         """
-        n_amp, rows = self.offsets.shape
-        pixels = np.empty((n_amp, rows, self.columns), dtype=np.int32)
-        for amp in range(n_amp):
-            row = decode_rows(
-                self.data, self.offsets[amp], self.lengths[amp], 0, rows, pixels[amp], self.columns
-            )
-            if row >= 0:
-                raise self.damage(amp, row)
+        pixels = np.empty(self.shape, dtype=np.int32)
+        for amp in range(len(pixels)):
+            self._decode_into(pixels[amp], amp)
         return pixels
+
+    def decode_amplifier(self, amp: int) -> IntArray:
+        """Return the pixels of one amplifier, shape (rows, columns), ADU.
+
+        Raises
+        ------
+        RawError
+            If a tile is damaged.
+        """
+        pixels = np.empty(self.shape[1:], dtype=np.int32)
+        self._decode_into(pixels, amp)
+        return pixels
+
+    def _decode_into(self, pixels: IntArray, amp: int) -> None:
+        offsets, lengths = self.offsets[amp], self.lengths[amp]
+        row = decode_rows(self.data, offsets, lengths, 0, len(pixels), pixels, self.columns)
+        if row >= 0:
+            raise self.damage(amp, row)
 
     def damage(self, amp: int, row: int) -> RawError:
         """Return the error to raise for a row that a kernel found damaged."""
         where = f"{self.source}: {self.labels[amp]}"
         return RawError(f"{where} cannot be decoded (the tile of row {row} is damaged)")
+
+
+def decoded(raw: RawTiles | AnyArray) -> AnyArray:
+    """Return all pixels, shape (n_amp, rows, columns), ADU.
+
+    Raises
+    ------
+    RawError
+        If a tile is damaged.
+    """
+    return raw.decode() if isinstance(raw, RawTiles) else raw
 
 
 def find_tiles(

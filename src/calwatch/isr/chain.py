@@ -24,7 +24,7 @@ def run_isr(given: IsrInput) -> IsrResult:
     Raises
     ------
     RawError
-        If the raw frame is not of the detector's size.
+        If the raw frame is not of the detector's size, or a tile of it is damaged.
     CalibrationError
         If a calibration is not of the detector's size or amplifiers, or not of its stated form.
     """

@@ -9,6 +9,8 @@ from typing import Literal
 from calwatch.arrays import DoubleArray, FloatArray, IntArray
 from calwatch.calibrations.model import CalibrationSet
 from calwatch.camera.model import Detector
+from calwatch.camera.raw_tiles import RawTiles
+from calwatch.isr.census import Census
 
 STEPS = (
     "dither",
@@ -66,8 +68,9 @@ class IsrInput:
     """One raw frame and everything needed to correct it. No path, no Butler, no clock."""
 
     detector: Detector
-    raw: IntArray | FloatArray
-    """Shape (n_amp, rows, columns), every amplifier in readout order, ADU."""
+    raw: RawTiles | IntArray | FloatArray
+    """Shape (n_amp, rows, columns), every amplifier in readout order, ADU; or the tiles that hold
+    it, which are then decoded a few rows at a time."""
     calibrations: CalibrationSet
     switches: IsrSwitches
     dither_seed: int
@@ -146,3 +149,5 @@ class IsrResult:
     not_applied: Mapping[str, str]
     """Steps that were switched on but could not be applied, with the reason."""
     statistics: IsrStatistics
+    census: tuple[Census, ...]
+    """What stands in the raw pixels of each amplifier."""

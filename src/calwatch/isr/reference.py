@@ -7,7 +7,9 @@ import numpy as np
 from calwatch.arrays import BoolArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import Units
+from calwatch.camera.raw_tiles import decoded
 from calwatch.isr.assembly import assemble, fill_amplifiers
+from calwatch.isr.census import take_census
 from calwatch.isr.corrections import (
     Masked,
     add_noise_variance,
@@ -35,13 +37,19 @@ def run_reference(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> IsrRes
 
     The amplifiers are kept in readout order until they are assembled. Nothing that is given is
     written to: the steps work on one copy of the frame.
+
+    Raises
+    ------
+    RawError
+        If a tile of the raw frame is damaged.
     """
     amplifiers, calibrations, bad = given.detector.amplifiers, given.calibrations, amps.bad
+    counts = decoded(given.raw)
     stack: FloatArray
     if "dither" in steps:
-        stack = dither(given.raw, given.detector, given.dither_seed)
+        stack = dither(counts, given.detector, given.dither_seed)
     else:
-        stack = given.raw.astype(np.float32)
+        stack = counts.astype(np.float32)
     raw = measure_raw(given, stack, amplifiers, bad)
     serial, parallel, marked = None, None, None
     if "serial_overscan" in steps:
@@ -87,6 +95,7 @@ def run_reference(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> IsrRes
         statistics=isr_statistics(
             given, exposure.image, bad, raw, overscan_statistics(serial, parallel)
         ),
+        census=tuple(take_census(pixels) for pixels in counts),
     )
 
 

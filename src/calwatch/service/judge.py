@@ -20,7 +20,7 @@ from calwatch.calibrations.read import Calibration, read_calibration
 from calwatch.camera import header
 from calwatch.camera.loader import load_camera
 from calwatch.camera.model import Camera, Detector
-from calwatch.camera.raw import RawFrame, read_raw
+from calwatch.camera.raw import RawFile, open_raw
 from calwatch.errors import (
     CalibrationError,
     CameraError,
@@ -158,7 +158,9 @@ class Judge:
             detector=detector,
             isr=isr,
             calibrations=calibrations,
-            raw=check_raw(raw.pixels, detector, job.calib_type, calibrations.ptc),
+            raw=check_raw(
+                raw.pixels, detector, job.calib_type, calibrations.ptc, census=isr.census
+            ),
             dark_time=facts.dark_time,
             seed=seed,
         )
@@ -221,19 +223,20 @@ def _file(job: Job) -> str:
     return job.raw.uri.rsplit("/", 1)[-1]
 
 
-def _read_raw(job: Job, camera: Camera, detector: Detector) -> tuple[RawFrame, str]:
+def _read_raw(job: Job, camera: Camera, detector: Detector) -> tuple[RawFile, str]:
     """Read the raw file; if only its checksums are wrong, return what it holds and say so."""
     with local_copy(job.raw.uri) as path:
         try:
-            return read_raw(path, camera, detector), ""
+            return open_raw(path, camera, detector), ""
         except ChecksumError as error:
             try:
-                return read_raw(path, camera, detector, checksums=False), str(error)
+                raw = open_raw(path, camera, detector, checksums=False)
+                return replace(raw, pixels=raw.frame().pixels), str(error)
             except RecordError as further:
                 raise RecordError(f"{error}; {further}") from further
 
 
-def _why_not(job: Job, raw: RawFrame, detector: Detector, damage: str) -> list[str]:
+def _why_not(job: Job, raw: RawFile, detector: Detector, damage: str) -> list[str]:
     """Say everything that keeps this exposure from being judged."""
     reasons = []
     if job.calib_type not in CALIB_TYPES:

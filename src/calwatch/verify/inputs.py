@@ -10,14 +10,17 @@ UNKNOWN only where it holds half of the serial overscan too, which light does no
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numba import njit
 
-from calwatch.arrays import AnyArray, DoubleArray, IntArray
+from calwatch.arrays import AnyArray, DoubleArray
 from calwatch.calibrations.model import PhotonTransferCurve
 from calwatch.camera.model import Amplifier, Detector
+from calwatch.camera.raw_tiles import RawTiles, decoded
+from calwatch.isr.census import Census, take_census
 
 RAILS = (65535, 131071, 131070, 196605, 262140, 262143)
 """ADU at which converters stop: 16-bit, 17-bit and 18-bit, and sums of up to four 16-bit ones."""
@@ -38,114 +41,89 @@ class RawCheck:
     """Fraction of imaging pixels at a rail, in flats also those above the certified turnoff."""
 
 
-@dataclass(frozen=True, slots=True)
-class Census:
-    """What stands in the raw pixels of one amplifier."""
-
-    low: float
-    """ADU, of the pixels that are numbers."""
-    high: float
-    """ADU, of the pixels that are numbers."""
-    n_zero: int
-    n_nan: int
-    """Pixels that are no numbers."""
-
-
 def check_raw(
-    pixels: AnyArray,
+    raw: RawTiles | AnyArray,
     detector: Detector,
     calib_type: str,
     ptc: PhotonTransferCurve | None = None,
+    census: Sequence[Census] | None = None,
 ) -> RawCheck:
-    """Look at the raw pixels of one detector before the ISR.
+    """Judge the raw pixels of one detector.
+
+    Most amplifiers are judged by their census alone. Tiles are decoded only of those that are not.
 
     Parameters
     ----------
-    pixels
-        Shape (n_amp, rows, columns), ADU, readout order, integer or float.
+    raw
+        Shape (n_amp, rows, columns), ADU, readout order, integer or float; or the tiles of it.
     detector
         Gives the sections of each amplifier.
     calib_type
         ``flat`` measures saturation against the turnoff and applies the exception above.
     ptc
         Gives the turnoff; None or NaN leaves only the rails.
+    census
+        Of each amplifier, if it was taken before, as `run_isr` does.
     """
+    if census is None:
+        raw = decoded(raw)
+        census = [take_census(pixels) for pixels in raw]
     faults = []
     saturated = np.zeros(len(detector.amplifiers))
     for i, amp in enumerate(detector.amplifiers):
-        census = take_census(pixels[i])
-        faults.append(_fault(pixels[i], amp, calib_type, census))
+        pixels = _Pixels(raw, i)
+        faults.append(_fault(pixels, amp, calib_type, census[i]))
         turnoff = float(ptc.turnoff[i]) if ptc is not None and calib_type == "flat" else math.nan
-        saturated[i] = _saturated_fraction(pixels[i], amp, turnoff, census)
+        saturated[i] = _saturated_fraction(pixels, amp, turnoff, census[i])
     return RawCheck(tuple(faults), saturated)
 
 
-def _fault(pixels: AnyArray, amp: Amplifier, calib_type: str, census: Census) -> str:
-    if census.n_nan >= RAILED_FRACTION * pixels.size:
-        return f"{_share(census.n_nan / pixels.size)} of raw pixels are not numbers"
+class _Pixels:
+    """The raw pixels of one amplifier, which are decoded when they are first asked for."""
+
+    def __init__(self, raw: RawTiles | AnyArray, amp: int) -> None:
+        self._raw, self._amp = raw, amp
+
+    @cached_property
+    def values(self) -> AnyArray:
+        """Shape (rows, columns), ADU."""
+        if isinstance(self._raw, RawTiles):
+            return self._raw.decode_amplifier(self._amp)
+        amplifier: AnyArray = self._raw[self._amp]
+        return amplifier
+
+
+def _fault(pixels: _Pixels, amp: Amplifier, calib_type: str, census: Census) -> str:
+    size = amp.raw_shape[0] * amp.raw_shape[1]
+    if census.n_nan >= RAILED_FRACTION * size:
+        return f"{_share(census.n_nan / size)} of raw pixels are not numbers"
     if census.low == census.high:
         return f"all raw pixels are {census.low:.0f}"
-    if census.n_zero >= RAILED_FRACTION * pixels.size:
-        return f"{_share(census.n_zero / pixels.size)} of raw pixels stand at 0"
+    if census.n_zero >= RAILED_FRACTION * size:
+        return f"{_share(census.n_zero / size)} of raw pixels stand at 0"
     if census.high not in RAILS:
         return ""
-    railed = np.count_nonzero(pixels == census.high) / pixels.size
+    railed = np.count_nonzero(pixels.values == census.high) / size
     if railed < RAILED_FRACTION:
         return ""
     if calib_type == "flat" and amp.serial_overscan.area:
-        overscan = pixels[amp.serial_overscan.slices]
+        overscan = pixels.values[amp.serial_overscan.slices]
         if np.count_nonzero(overscan == census.high) < RAILED_FRACTION * overscan.size:
             return ""
     return f"{_share(railed)} of raw pixels stand at {census.high:.0f}"
 
 
-def take_census(pixels: AnyArray) -> Census:
-    """Count what stands in the raw pixels of one amplifier, shape (rows, columns).
-
-    Integers, as the cameras write them, go through a kernel; it is held to `take_census_reference`.
-    """
-    if pixels.dtype == np.int32:
-        low, high, n_zero = _integer_census(pixels)
-        return Census(float(low), float(high), int(n_zero), 0)
-    return take_census_reference(pixels)
-
-
-def take_census_reference(pixels: AnyArray) -> Census:
-    """Do what `take_census` does, in plain numpy and for any type of pixels."""
-    finite = pixels[np.isfinite(pixels)]
-    n_nan = pixels.size - finite.size
-    if not finite.size:
-        return Census(math.inf, -math.inf, 0, n_nan)
-    n_zero = int(np.count_nonzero(finite == 0))
-    return Census(float(finite.min()), float(finite.max()), n_zero, n_nan)
-
-
-@njit(cache=True, nogil=True)
-def _integer_census(pixels: IntArray) -> tuple[int, int, int]:
-    """Return the minimum, the maximum and the number of zeros."""
-    low = pixels[0, 0]
-    high = pixels[0, 0]
-    n_zero = 0
-    for y in range(pixels.shape[0]):
-        row = pixels[y]
-        for x in range(row.size):
-            low = min(low, row[x])
-            high = max(high, row[x])
-            n_zero += row[x] == 0
-    return low, high, n_zero
-
-
-def _saturated_fraction(pixels: AnyArray, amp: Amplifier, turnoff: float, census: Census) -> float:
+def _saturated_fraction(pixels: _Pixels, amp: Amplifier, turnoff: float, census: Census) -> float:
     turns = math.isfinite(turnoff) and turnoff > 0
     # The level of the overscan is no lower than the lowest pixel: most amplifiers end here.
     lowest_level = census.low if amp.serial_overscan.area else 0.0
     least = turnoff + lowest_level if turns else math.inf
     if census.n_nan == 0 and census.high < min(least, *RAILS):
         return 0.0
-    data = pixels[amp.data.slices]
+    data = pixels.values[amp.data.slices]
     threshold = math.inf
     if turns:
-        overscan = pixels[amp.serial_overscan.slices]
+        overscan = pixels.values[amp.serial_overscan.slices]
         level = float(np.median(overscan)) if overscan.size else 0.0
         threshold = turnoff + level
     high = float(data.max())

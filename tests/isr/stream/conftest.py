@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fitsio
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -19,7 +20,10 @@ from calwatch.calibrations.model import (
     SerialTrap,
     Units,
 )
+from calwatch.camera.hdus import walk
 from calwatch.camera.model import Amplifier, Box, Detector
+from calwatch.camera.raw_tiles import RawTiles
+from calwatch.camera.rice import PADDING
 from calwatch.isr.model import IsrInput, IsrSwitches
 
 NODES = np.array([0.0, 100, 300, 1000, 3000, 9000, 30000])
@@ -225,6 +229,30 @@ def inputs(draw):
         dither_seed=draw(st.integers(0, 2**32 - 1)),
         dark_time=draw(st.sampled_from([30.0, np.nan])),
     )
+
+
+def tiles_of(raw):
+    """Return a raw frame as CFITSIO compresses it, one amplifier after the other."""
+    n_amp, rows, columns = raw.shape
+    content = b""
+    places = np.empty((2, n_amp, rows), np.int64)
+    for k, pixels in enumerate(raw):
+        with fitsio.FITS("mem://", "rw") as file:
+            file.write(pixels, compress="RICE_1", tile_dims=[1, columns], qlevel=None)
+            stored = file.read_raw()
+        start = walk(stored, "tiles")[-1].data_start
+        table = np.frombuffer(stored, ">i4", 2 * rows, start).reshape(rows, 2)
+        places[0, k], places[1, k] = table[:, 1] + start + 8 * rows + len(content), table[:, 0]
+        content += stored
+    data = np.frombuffer(bytearray(content + bytes(PADDING)), np.uint8)
+    labels = tuple(f"HDU Segment{k:02d}" for k in range(n_amp))
+    return RawTiles("raw.fits", labels, data, *places, columns)
+
+
+@pytest.fixture(scope="session", name="tiles_of")
+def _tiles_of():
+    """Return a function that compresses a raw frame."""
+    return tiles_of
 
 
 @pytest.fixture(scope="session")

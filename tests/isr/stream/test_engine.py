@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import CalibrationSet, Linearizer, LinearizerType, Units
 from calwatch.camera.model import Box
+from calwatch.errors import RawError
 from calwatch.isr.chain import run_isr
 from calwatch.isr.model import OverscanStatistics
 from calwatch.isr.reference import run_reference
@@ -61,6 +62,7 @@ def assert_results_agree(fast, plain, raw):
     assert fast.not_applied == plain.not_applied
     assert fast.bad_amps == plain.bad_amps
     assert np.array_equal(fast.mask, plain.mask)
+    assert fast.census == plain.census
     assert_images_agree(fast.image, plain.image, raw)
     finite = np.isfinite(plain.variance)
     assert fast.variance[finite] == pytest.approx(plain.variance[finite], rel=1e-4, abs=0.2)
@@ -78,6 +80,27 @@ def test_both_engines_agree(isr_inputs, data):
         return
     event("streamed")
     assert_results_agree(fast, plain, given.raw)
+
+
+@settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
+@given(st.data())
+def test_tiles_are_decoded_on_the_way(isr_inputs, tiles_of, data):
+    given = data.draw(isr_inputs)
+    from_pixels = run_isr(given)
+    from_tiles = run_isr(replace(given, raw=tiles_of(given.raw)))
+    assert type(from_tiles) is type(from_pixels)
+    assert np.array_equal(from_tiles.image, from_pixels.image, equal_nan=True)
+    assert np.array_equal(from_tiles.mask, from_pixels.mask)
+    assert from_tiles.census == from_pixels.census
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+@pytest.mark.parametrize("row", [0, 33, 49, 59])
+def test_a_damaged_tile_is_named(bright_input, tiles_of, engine, row):
+    tiles = tiles_of(bright_input.raw)
+    tiles.data[tiles.offsets[2, row] + 4 :][:9] = 0xFF
+    with pytest.raises(RawError, match=rf"raw.fits: HDU Segment02 .* row {row} is damaged"):
+        run_isr(replace(bright_input, raw=tiles, engine=engine))
 
 
 @pytest.fixture

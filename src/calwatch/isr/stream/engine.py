@@ -17,6 +17,7 @@ import numpy as np
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray
 from calwatch.calibrations.model import ImageCalibration
 from calwatch.camera.model import Amplifier, Box
+from calwatch.camera.raw_tiles import RawTiles
 from calwatch.isr import crosstalk, serial_overscan
 from calwatch.isr.corrections import dark_scale
 from calwatch.isr.interpolation import interpolate_in_place
@@ -56,7 +57,7 @@ from calwatch.isr.stream.plan import (
     sections_of,
 )
 from calwatch.isr.stream.residuals import residual_statistics
-from calwatch.isr.stream.rows import SerialFit, Source
+from calwatch.isr.stream.rows import RowCensus, SerialFit, Source, source_of
 from calwatch.isr.stream.twister import uniform_draws
 from calwatch.isr.stream.variance import VarianceParts
 
@@ -121,6 +122,8 @@ def run_stream(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> IsrResult
         not made of splines.
     CalibrationError
         If a calibration is not of its stated form.
+    RawError
+        If a tile of the raw frame is damaged.
     """
     plan = _plan(given, amps, steps)
     made = _pass(plan)
@@ -140,8 +143,6 @@ def run_stream(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> IsrResult
 
 def _plan(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> _Plan:
     detector, n_amp = given.detector, len(given.detector.amplifiers)
-    if given.raw.dtype != np.int32:
-        raise CannotStreamError("the raw pixels are not int32")
     if sum(amp.bbox.area for amp in detector.amplifiers) != detector.width * detector.height:
         raise CannotStreamError("the amplifiers do not cover the detector")
     sections = sections_of(given, steps)
@@ -177,7 +178,7 @@ def _plan(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> _Plan:
 def _source(given: IsrInput, *, dithered: bool) -> Source:
     shape = draw_shape(given.detector) if dithered else (0, 0)
     draws = uniform_draws(given.dither_seed, shape[0] * shape[1]).reshape(shape)
-    return Source(read_only(given.raw), draws, dithered)
+    return source_of(given.raw, draws, dithered=dithered)
 
 
 def _pass(plan: _Plan) -> _Made:
@@ -189,6 +190,7 @@ def _pass(plan: _Plan) -> _Made:
         sections=sections,
         placement=plan.placement,
         overscan=np.empty((n_amp, n_rows, sections.serial_x1 - sections.serial_x0), np.float32),
+        census=RowCensus(*np.zeros((3, n_amp, n_rows), np.int32)),
         serial=SerialFit(
             np.zeros((n_amp, n_rows)),
             np.zeros((n_amp, n_rows)),
@@ -208,6 +210,7 @@ def _pass(plan: _Plan) -> _Made:
     images = _images(plan)
     for first, last in ((0, sections.parallel_y0), (sections.parallel_y1, n_rows)):
         correct_rows(first, last, frame, plan.corrections, column_levels, images)
+    _refuse_damage(plan)
     return _Made(frame, parallel, images)
 
 
@@ -251,7 +254,15 @@ def _collected(
     clean = np.empty((n_amp, last_row - first_row, width), np.float32)
     signal = np.empty((n_amp, last_row - first_row, sections.columns), np.float32)
     collect_rows(first_row, last_row, frame, plan.corrections, clean, signal)
+    _refuse_damage(plan)
     return clean, signal
+
+
+def _refuse_damage(plan: _Plan) -> None:
+    """Raise `RawError` if a tile was found damaged."""
+    amp, row = plan.source.damaged.tolist()
+    if row >= 0 and isinstance(plan.given.raw, RawTiles):
+        raise plan.given.raw.damage(amp, row)
 
 
 def _images(plan: _Plan) -> Images:
@@ -321,6 +332,7 @@ def _finished(
         statistics=isr_statistics(
             given, image, amps.bad, raw, overscan_statistics(serial, made.parallel)
         ),
+        census=made.frame.census.whole(),
         variance_parts=VarianceParts(
             detector=given.detector,
             raw=amps.raw_variance("dither" in steps),

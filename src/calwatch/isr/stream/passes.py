@@ -18,6 +18,7 @@ from calwatch.isr.stream.linearity import Splines, linearize_row
 from calwatch.isr.stream.output import Images, finish_row
 from calwatch.isr.stream.plan import Placement, Sections
 from calwatch.isr.stream.rows import (
+    RowCensus,
     SerialFit,
     Source,
     fit_serial_overscan,
@@ -56,6 +57,7 @@ class Frame(NamedTuple):
     placement: Placement
     overscan: FloatArray
     """Shape (n_amp, rows, columns of the serial overscan), ADU, dithered."""
+    census: RowCensus
     serial: SerialFit
     marks: Marks
 
@@ -63,8 +65,10 @@ class Frame(NamedTuple):
 class Block(NamedTuple):
     """Room for a few rows of all amplifiers; shape (padded n_amp, rows, padded columns)."""
 
+    counts: IntArray
+    """Shape (rows, columns): of one amplifier, as read."""
     raw: FloatArray
-    """As read; then without serial overscan and in the units of the image."""
+    """Dithered; then without serial overscan and in the units of the image."""
     clean: FloatArray
     """Without crosstalk."""
     lanes: FloatArray
@@ -77,6 +81,7 @@ def _new_block(frame: Frame, corrections: Corrections) -> Block:
     width = frame.sections.columns + _PADDING
     fitted = frame.sections.fit_x1 - frame.sections.fit_x0
     return Block(
+        np.empty((ROWS_AT_A_TIME, frame.sections.columns), np.int32),
         np.zeros((n_padded, ROWS_AT_A_TIME, width), np.float32),
         np.zeros((n_padded, ROWS_AT_A_TIME, width), np.float32),
         np.zeros((fitted, n_amp * ROWS_AT_A_TIME), np.float32),
@@ -89,7 +94,17 @@ def _fill_block(
 ) -> FloatArray:
     """Take rows through dither, serial overscan, gain and crosstalk; return where they are."""
     sections, serial = frame.sections, frame.serial
-    take_rows(frame.source, first_row, n_rows, sections, frame.placement, frame.overscan, block.raw)
+    take_rows(
+        frame.source,
+        first_row,
+        n_rows,
+        sections,
+        frame.placement,
+        frame.overscan,
+        frame.census,
+        block.counts,
+        block.raw,
+    )
     if corrections.network.size:
         fit_serial_overscan(
             block.raw,

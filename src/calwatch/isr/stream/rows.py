@@ -6,10 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.camera.raw_tiles import RawTiles
+from calwatch.camera.rice import decode_rows
+from calwatch.isr.census import Census, row_census
 from calwatch.isr.sorting_network import sort_lanes
-from calwatch.isr.stream.plan import Placement, Sections
+from calwatch.isr.stream.output import read_only
+from calwatch.isr.stream.plan import CannotStreamError, IndexArray, Placement, Sections
 from calwatch.isr.stream.twister import DrawArray
 from calwatch.isr.stream.vector_level import vector_level, vector_sigma
 
@@ -19,13 +24,54 @@ _DRAW_CENTRE = np.float32(2.0**-17 - 0.5)
 
 
 class Source(NamedTuple):
-    """Where rows come from: whole amplifiers in memory, of which any rows can be taken."""
+    """Where rows come from: amplifiers of which any rows can be taken, decoded or in tiles."""
 
     raw: IntArray
-    """Shape (n_amp, rows, columns), readout order, ADU."""
+    """Shape (n_amp, rows, columns), readout order, ADU; empty if the rows are in tiles."""
+    data: NDArray[np.uint8]
+    offsets: IndexArray
+    lengths: IndexArray
+    """As in `calwatch.camera.raw_tiles.RawTiles`; empty if the rows are decoded."""
+    damaged: IndexArray
+    """Shape (2,): amplifier and row of the first tile that was found damaged; −1 if none was."""
     draws: DrawArray
     """Dither of the mosaic of raw amplifiers, in units of 2⁻¹⁶; empty if there is none."""
     dithered: bool
+
+
+def source_of(raw: RawTiles | AnyArray, draws: DrawArray, *, dithered: bool) -> Source:
+    """Return where the rows of a raw frame come from; `draws` is as in `Source`.
+
+    Raises
+    ------
+    CannotStreamError
+        If the pixels are not int32.
+    """
+    damaged = np.full(2, -1, np.int64)
+    if isinstance(raw, RawTiles):
+        no_pixels = read_only(np.empty((0, 0, 0), np.int32))
+        return Source(no_pixels, raw.data, raw.offsets, raw.lengths, damaged, draws, dithered)
+    if raw.dtype != np.int32:
+        raise CannotStreamError("the raw pixels are not int32")
+    no_data, no_places = np.empty(0, np.uint8), np.empty((0, 0), np.int64)
+    return Source(read_only(raw), no_data, no_places, no_places, damaged, draws, dithered)
+
+
+class RowCensus(NamedTuple):
+    """What `calwatch.isr.census` counts, row by row; all of shape (n_amp, rows)."""
+
+    low: IntArray
+    high: IntArray
+    """ADU: least and greatest pixel."""
+    n_zero: IntArray
+
+    def whole(self) -> tuple[Census, ...]:
+        """Return the census of each amplifier."""
+        columns = (self.low.min(axis=1), self.high.max(axis=1), self.n_zero.sum(axis=1))
+        return tuple(
+            Census(float(low), float(high), int(n_zero), 0)
+            for low, high, n_zero in zip(*columns, strict=True)
+        )
 
 
 class SerialFit(NamedTuple):
@@ -48,9 +94,11 @@ def take_rows(
     sections: Sections,
     placement: Placement,
     overscan: FloatArray,
+    census: RowCensus,
+    counts: IntArray,
     block: FloatArray,
 ) -> None:
-    """Dither a few rows of every amplifier, and keep their serial overscan.
+    """Decode and dither a few rows of every amplifier; keep their serial overscan and census.
 
     Parameters
     ----------
@@ -62,21 +110,43 @@ def take_rows(
         Of the amplifiers.
     overscan
         Shape (n_amp, rows, columns of the serial overscan): those rows are filled.
+    census
+        Those rows are filled.
+    counts
+        Shape (n_rows or more, columns): room for the rows of one amplifier.
     block
         Shape (n_amp or more, n_rows or more, columns or more), ADU: filled.
     """
-    for k in range(source.raw.shape[0]):
+    for k in range(overscan.shape[0]):
+        _take_counts(source, k, first_row, n_rows, counts)
         for i in range(n_rows):
             y = first_row + i
             row = block[k, i, : sections.columns]
+            census.low[k, y], census.high[k, y], census.n_zero[k, y] = row_census(counts[i])
             if source.dithered:
                 mosaic_y = sections.rows - 1 - y if placement.flip_y[k] else y
                 x0 = placement.draw_x0[k]
                 draws = source.draws[placement.draw_y0[k] + mosaic_y, x0 : x0 + sections.columns]
-                _add_draws(source.raw[k, y], draws, placement.flip_x[k], row)
+                _add_draws(counts[i], draws, placement.flip_x[k], row)
             else:
-                _as_float(source.raw[k, y], row)
+                _as_float(counts[i], row)
             overscan[k, y] = row[sections.serial_x0 : sections.serial_x1]
+
+
+@njit(cache=True, nogil=True)
+def _take_counts(source: Source, k: int, first_row: int, n_rows: int, counts: IntArray) -> None:
+    """Fill the first rows of `counts` with those of an amplifier, or note that one is damaged."""
+    last_row = first_row + n_rows
+    if not source.offsets.size:
+        counts[:n_rows] = source.raw[k, first_row:last_row]
+        return
+    offsets, lengths = source.offsets[k], source.lengths[k]
+    row = decode_rows(source.data, offsets, lengths, first_row, last_row, counts, counts.shape[1])
+    if row >= 0:
+        counts[:] = 0
+        if source.damaged[1] < 0:
+            source.damaged[0] = k
+            source.damaged[1] = row
 
 
 @njit(cache=True, nogil=True)
