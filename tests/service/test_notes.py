@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from calwatch.service.judge import Judge, JudgeSettings
 from calwatch.service.notes import READ, WORKER_STEPS, take_notes
 from calwatch.service.worker import Done, Failed, _answer
 
 BIAS = (1, "bias", 1)
 CUT_OFF = (3, "bias", 8)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_noted() -> None:
+    """Forget what other tests of this process have noted."""
+    take_notes()
 
 
 def judge(nights, **changes) -> Judge:
