@@ -185,18 +185,23 @@ def _stride(columns: int) -> int:
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
 def _deviations(row: FloatArray, x: int, along: int, centre: float, out: FloatArray) -> float:
-    """Put the pixels less the centre into `out`, in the order they are read; return their sum."""
+    """Put the pixels less the centre into `out`, in the order they are read; return their sum.
+
+    An unsigned index lets the loop that turns the order be vectorised.
+    """
     n = out.size
-    pixels = row[x : x + n] if along > 0 else row[x - n + 1 : x + 1]
     total = np.float32(0.0)
     if along > 0:
+        pixels = row[x : x + n]
         for i in range(n):
             out[i] = pixels[i] - centre
-            total += pixels[i] - centre
+        for i in range(n):
+            total += out[i]
     else:
         for i in range(n):
-            out[n - 1 - i] = pixels[i] - centre
-            total += pixels[i] - centre
+            deviation = row[np.uintp(x - i)] - centre
+            out[i] = deviation
+            total += deviation
     return np.float64(total)
 
 

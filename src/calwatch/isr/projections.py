@@ -59,13 +59,21 @@ def _project(
     """Average the boxes (y0, height, x0, width), going once through the rows of the detector."""
     for k in range(boxes.shape[0]):
         by_column[k, : boxes[k, 3]] = 0.0
-    for y in range(image.shape[0]):
+    for first in range(0, image.shape[0], 4):
         for k in range(boxes.shape[0]):
             y0, height, x0, width = boxes[k]
-            if y0 <= y < y0 + height:
-                total = _add_row(image[y][x0 : x0 + width], by_column[k])
-                by_row[k, y - y0] = total / width
+            start, stop = max(first, y0), min(first + 4, y0 + height)
+            x1 = x0 + width
+            totals, columns = by_row[k, start - y0 : stop - y0], by_column[k, :width]
+            if stop - start == 4:
+                a, b = image[start, x0:x1], image[start + 1, x0:x1]
+                c, d = image[start + 2, x0:x1], image[start + 3, x0:x1]
+                totals[:] = _add_four_rows(a, b, c, d, columns)
+            else:
+                for i in range(stop - start):
+                    totals[i] = _add_row(image[start + i, x0:x1], columns)
     for k in range(boxes.shape[0]):
+        by_row[k] /= boxes[k, 3]
         by_column[k] /= boxes[k, 1]
 
 
@@ -78,3 +86,24 @@ def _add_row(row: FloatArray, columns: DoubleArray) -> float:
         total += value
         columns[x] += value
     return total
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _add_four_rows(
+    row_a: FloatArray, row_b: FloatArray, row_c: FloatArray, row_d: FloatArray, columns: DoubleArray
+) -> tuple[float, float, float, float]:
+    """Add four rows to the sums of the columns, which then change once; return their own sums."""
+    total_a, total_b, total_c, total_d = 0.0, 0.0, 0.0, 0.0
+    for x in range(columns.size):
+        a, b, c, d = (
+            np.float64(row_a[x]),
+            np.float64(row_b[x]),
+            np.float64(row_c[x]),
+            np.float64(row_d[x]),
+        )
+        total_a += a
+        total_b += b
+        total_c += c
+        total_d += d
+        columns[x] += (a + b) + (c + d)
+    return total_a, total_b, total_c, total_d
