@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from pathlib import Path
 
 import pytest
+import sasquatch
 from fakes import NOON, make_exposure, make_job, make_result, merge
+from sasquatch import channel_to, publish
 from telegraf_server import telegraf
 
-from calwatch.kafka.connection import KafkaConnection
 from calwatch.ledger.outbox import Outbox
 from calwatch.ledger.store import Ledger
 from calwatch.publish.channel import Channel
-from calwatch.publish.publisher import Publisher
 from calwatch.publish.schemas import build_schemas
 from calwatch.verify.model import Verdict
 
@@ -23,7 +22,6 @@ pytestmark = pytest.mark.services
 
 EXPOSURES = range(1, 6)
 DETECTORS = range(3)
-SECONDS = 60.0
 RECORDS = len(EXPOSURES) * (len(DETECTORS) + 1)
 
 
@@ -51,18 +49,6 @@ def take_a_night(ledger: Ledger) -> None:
         )
 
 
-async def publish(ledger: Ledger, channel: Channel) -> None:
-    publisher = Publisher(Outbox(ledger), channel, idle_seconds=0.1)
-    stop = asyncio.Event()
-    await publisher.prepare()
-    running = asyncio.create_task(publisher.run(stop))
-    async with asyncio.timeout(SECONDS):
-        while await asyncio.to_thread(Outbox(ledger).size):
-            await asyncio.sleep(0.05)
-    stop.set()
-    await running
-
-
 async def publish_again(ledger: Ledger, channel: Channel) -> None:
     await channel.open()
     found = [channel.encoder.encode(stored) for stored in Outbox(ledger).stored("LATISS")]
@@ -79,22 +65,17 @@ def test_a_night_is_found_in_influxdb_once(
     take_a_night(ledger)
 
     def channel() -> Channel:
-        connection = KafkaConnection(bootstrap_servers=kafka_server.bootstrap)
-        return Channel(connection, schema_registry.url, build_schemas(prefix=prefix))
+        schemas = build_schemas(prefix=prefix)
+        return channel_to(kafka_server.bootstrap, schema_registry.url, schemas)
 
     asyncio.run(publish(ledger, channel()))
     influxdb.create_database(prefix)
 
-    def points(record: str, where: str = "") -> int:
-        query = f'SELECT count("verdict") FROM "{prefix}"."autogen"."{prefix}.{record}" {where}'
-        rows = influxdb.query(query)
-        return rows[0]["count"] if rows else 0
+    def points(record: str) -> int:
+        return sasquatch.points(influxdb, prefix, f"{prefix}.{record}")
 
     def all_there(number: int, record: str) -> bool:
-        deadline = time.monotonic() + SECONDS
-        while points(record) < number and time.monotonic() < deadline:
-            time.sleep(0.2)
-        return points(record) == number
+        return sasquatch.all_there(influxdb, prefix, f"{prefix}.{record}", number)
 
     topics = [prefix.replace(".", r"\.")]
     with telegraf(
