@@ -7,6 +7,7 @@ from numba import njit
 
 from calwatch.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
+from calwatch.isr.variance_terms import CELL, SparseVariance, VarianceTerms, know_around
 
 MIN_SIGMA = 6.0
 """A pixel must exceed the mean of two opposite neighbours by this many standard deviations."""
@@ -25,8 +26,6 @@ INTERPOLATED = int(Mask.INTRP)
 UNTESTED, STRUCK, SPARED = 0, 1, 2
 """States of a pixel while cosmic rays grow: to be tested, part of one, not part of one."""
 
-CELL = 64
-"""Pixels of a row whose changes are noted together while cosmic rays grow."""
 _SEGMENT = 256
 """Pixels of a row that are looked at together."""
 _ENOUGH = np.float32(0.999 * MIN_SIGMA**2)
@@ -37,7 +36,12 @@ _ROUNDING = np.float32(1.0 + 3e-7)
 
 @njit(cache=True, nogil=True)
 def scan(
-    image: FloatArray, mask: IntArray, variance: FloatArray, background: float, most: int
+    image: FloatArray,
+    mask: IntArray,
+    terms: VarianceTerms,
+    variance: SparseVariance,
+    background: float,
+    most: int,
 ) -> IntArray:
     """Scan in raster order, replacing as it goes; stop one pixel after `most` are found.
 
@@ -54,20 +58,25 @@ def scan(
     count = 0
     copies = np.empty((2, width), np.float32)
     candidates = np.empty(_SEGMENT + 1, np.bool_)
+    dark = np.zeros(width, np.float32)
+    plane, known = variance
     above = image[0]
     for y in range(1, height - 1):
         row = image[y]
         below = image[y + 1]
+        least = terms.least[terms.least_of_row[y]]
+        light = row if terms.with_noise else dark
         copied = False
         for start in range(1, width - 1, _SEGMENT):
             stop = min(start + _SEGMENT, width - 1)
-            if not _flag_candidates(above, row, below, variance[y], start, stop, candidates):
+            if not _flag_candidates(above, row, below, least, light, start, stop, candidates):
                 continue
             for x in range(start, stop):
                 if not candidates[x - start] or mask[y, x] & BLOCKED:
                     continue
+                know_around(terms, plane, known, y, x)
                 mean = _replacement(
-                    above, row, below, variance, y, x, background, MIN_SIGMA, PEAK_SIGMAS
+                    above, row, below, plane, y, x, background, MIN_SIGMA, PEAK_SIGMAS
                 )
                 if np.isnan(mean) or _is_near_interpolated(mask, y, x):
                     continue
@@ -95,7 +104,8 @@ def scan_around(
     states: AnyArray,
     changed: BoolArray,
     again: bool,
-    variance: FloatArray,
+    terms: VarianceTerms,
+    variance: SparseVariance,
     pixels: IntArray,
     background: float,
 ) -> IntArray:
@@ -116,8 +126,8 @@ def scan_around(
         from pass to pass, set here.
     again
         Whether this is not the first pass: then all is passed over but what has changed.
-    variance
-        Shape (height, width).
+    terms, variance
+        Of the whole image; filled in where it is needed.
     pixels
         (y, x), shape (n, 2).
     background
@@ -128,7 +138,8 @@ def scan_around(
     IntArray
         (y, x) of the pixels found, shape (n, 2).
     """
-    height, width = variance.shape
+    height, width = place.size, rows.shape[1]
+    plane, known = variance
     extra = np.empty((9 * pixels.shape[0], 2), np.int32)
     count = 0
     for k in range(pixels.shape[0]):
@@ -142,9 +153,8 @@ def scan_around(
             for x in range(x0 - 1, x0 + 2):
                 if states[place[y], x] != UNTESTED:
                     continue
-                mean = _replacement(
-                    above, row, below, variance, y, x, background, MIN_SIGMA / 2, 0.0
-                )
+                know_around(terms, plane, known, y, x)
+                mean = _replacement(above, row, below, plane, y, x, background, MIN_SIGMA / 2, 0.0)
                 if np.isnan(mean):
                     states[place[y], x] = SPARED
                     continue
@@ -229,23 +239,25 @@ def _flag_candidates(
     above: FloatArray,
     row: FloatArray,
     below: FloatArray,
-    variance: FloatArray,
+    least: FloatArray,
+    light: FloatArray,
     start: int,
     stop: int,
     flags: BoolArray,
 ) -> bool:
     """Flag every pixel that may exceed two opposite neighbours by `MIN_SIGMA`.
 
-    It passes some that do not, by rounding, but leaves out none that do: `_replacement` decides.
-    Comparisons are written so that a neighbour that is no number is passed over. Flags count from
-    `start`; return whether any is set.
+    It passes some that do not, by rounding or because `least` plus `light` is the least that the
+    variance can be, but leaves out none that do: `_replacement` decides. Comparisons are written so
+    that a neighbour that is no number is passed over. Flags count from `start`; return whether any
+    is set.
     """
     half = np.float32(0.5)
     n = stop - start
     nw, north, ne = above[start - 1 : stop - 1], above[start:stop], above[start + 1 : stop + 1]
     west, middle, east = row[start - 1 : stop - 1], row[start:stop], row[start + 1 : stop + 1]
     sw, south, se = below[start - 1 : stop - 1], below[start:stop], below[start + 1 : stop + 1]
-    spread = variance[start:stop]
+    spread, photons = least[start:stop], light[start:stop]
     any_flag = False
     for i in range(n):
         value = middle[i] * _ROUNDING
@@ -258,7 +270,7 @@ def _flag_candidates(
         excess = swne if swne > excess else excess
         nwse = value - (half * nw[i] + half * se[i])
         excess = nwse if nwse > excess else excess
-        flag = excess * excess >= _ENOUGH * spread[i]
+        flag = excess * excess >= _ENOUGH * (spread[i] + photons[i])
         flags[i] = flag
         any_flag |= flag
     return any_flag

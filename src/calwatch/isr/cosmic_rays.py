@@ -12,8 +12,15 @@ import numpy as np
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.errors import RecordError
-from calwatch.isr.cosmic_ray_kernels import CELL, STRUCK, UNTESTED, scan, scan_around, touching
+from calwatch.isr.cosmic_ray_kernels import STRUCK, UNTESTED, scan, scan_around, touching
 from calwatch.isr.selection import around_ranks
+from calwatch.isr.variance_terms import (
+    CELL,
+    SparseVariance,
+    VarianceTerms,
+    plain_terms,
+    sparse_variance,
+)
 
 MIN_CHARGE = 150.0
 """e-: smallest charge of a cosmic ray."""
@@ -51,7 +58,8 @@ def replace_cosmic_rays(
     TooManyCosmicRaysError
         If more than `MAX_PIXELS` pixels qualify (pipe_tasks ``repair.py``).
     """
-    pixels, values = cosmic_ray_noise(image, mask, variance, seed, background_of(image))
+    background = background_of(image)
+    pixels, values = cosmic_ray_noise(image, mask, plain_terms(variance), seed, background)
     y, x = pixels[:, 0], pixels[:, 1]
     clean, new_mask = image.copy(), mask.copy()
     clean[y, x] = values
@@ -60,12 +68,12 @@ def replace_cosmic_rays(
 
 
 def cosmic_ray_noise(
-    image: FloatArray, mask: IntArray, variance: FloatArray, seed: int, background: float
+    image: FloatArray, mask: IntArray, terms: VarianceTerms, seed: int, background: float
 ) -> tuple[IntArray, FloatArray]:
     """Return the pixels of cosmic rays and the noise that they are overwritten with.
 
-    Parameters and errors are those of `replace_cosmic_rays`; `background` is `background_of` the
-    image.
+    Parameters and errors are those of `replace_cosmic_rays`, but that the variance is given by its
+    terms and worked out only where it is needed; `background` is `background_of` the image.
 
     Returns
     -------
@@ -74,17 +82,18 @@ def cosmic_ray_noise(
     values
         Shape (n,): background + sqrt(variance)·N(0, 1).
     """
-    pixels = find_cosmic_rays(image, mask, variance, background)
+    variance = sparse_variance(image.shape)
+    pixels = _find(image, mask, terms, variance, background)
     noise = np.random.default_rng(seed)
-    values = _noise_for(pixels, variance, background, noise)
+    values = _noise_for(pixels, variance.plane, background, noise)
     if pixels.shape[0] == 0:
         return pixels, values
-    pixels = _grow(image, variance, pixels, values, background)
-    return pixels, _noise_for(pixels, variance, background, noise)
+    pixels = _grow(image, terms, variance, pixels, values, background)
+    return pixels, _noise_for(pixels, variance.plane, background, noise)
 
 
 def find_cosmic_rays(
-    image: FloatArray, mask: IntArray, variance: FloatArray, background: float
+    image: FloatArray, mask: IntArray, terms: VarianceTerms, background: float
 ) -> IntArray:
     """Return the pixels of cosmic rays before growth: (y, x), shape (n, 2), in raster order.
 
@@ -92,7 +101,18 @@ def find_cosmic_rays(
     neighbours, which is what the pixels after it are compared with. Touching pixels are one
     cosmic ray; those with less than `MIN_CHARGE` above the background are dropped.
     """
-    pixels = scan(image, mask, variance, background, MAX_PIXELS)
+    return _find(image, mask, terms, sparse_variance(image.shape), background)
+
+
+def _find(
+    image: FloatArray,
+    mask: IntArray,
+    terms: VarianceTerms,
+    variance: SparseVariance,
+    background: float,
+) -> IntArray:
+    """Do what `find_cosmic_rays` does, filling in the variance where it is needed."""
+    pixels = scan(image, mask, terms, variance, background, MAX_PIXELS)
     _refuse_too_many(pixels.shape[0])
     if not pixels.shape[0]:
         return pixels
@@ -115,7 +135,8 @@ def background_of(image: FloatArray) -> float:
 
 def _grow(
     image: FloatArray,
-    variance: FloatArray,
+    terms: VarianceTerms,
+    variance: SparseVariance,
     pixels: IntArray,
     values: FloatArray,
     background: float,
@@ -132,7 +153,9 @@ def _grow(
     states[place[pixels[:, 0]], pixels[:, 1]] = STRUCK
     changed = np.zeros((rows.shape[0], rows.shape[1] // CELL + 1), np.bool_)
     for n in range(GROWTH_PASSES):
-        extra = scan_around(rows, place, states, changed, n > 0, variance, pixels, background)
+        extra = scan_around(
+            rows, place, states, changed, n > 0, terms, variance, pixels, background
+        )
         if extra.shape[0] == 0:
             break
         pixels = _in_raster_order(np.concatenate((pixels, extra)), image.shape[1])

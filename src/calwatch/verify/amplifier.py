@@ -18,6 +18,7 @@ from calwatch.verify.good_pixels import GoodPixels, PlainPixels
 from calwatch.verify.inputs import RawCheck
 from calwatch.verify.metrics import DISTRIBUTION_LEVELS, distribution_name
 from calwatch.verify.statistics import OVERSCAN_EDGE, AmpStatistics, mean_error
+from calwatch.verify.variance import terms_of_variance
 
 ENGINES: Mapping[str, Callable[[FloatArray, IntArray, Detector], GoodPixels]] = {
     "fast": FastPixels,
@@ -199,7 +200,7 @@ def cosmic_ray_metrics(frame: Frame, pixels: GoodPixels) -> tuple[list[Metrics],
     isr = frame.isr
     try:
         places, values = cosmic_rays.cosmic_ray_noise(
-            isr.image, isr.mask, isr.variance, frame.seed, pixels.background()
+            isr.image, isr.mask, terms_of_variance(isr), frame.seed, pixels.background()
         )
     except cosmic_rays.TooManyCosmicRaysError as error:
         nothing = {"CR_NOISE": math.nan, "PROCESSING": 0.0}
@@ -215,8 +216,3 @@ def judgeable(frame: Frame, measured: list[Metrics]) -> DoubleArray:
         if frame.raw.faults[i] or amp.name in frame.isr.bad_amps:
             means[i] = np.nan
     return means
-
-
-def mean_variance(view: AmpView) -> float:
-    """Return the mean of the ISR's variance over the good pixels, e-²."""
-    return view.pixels.mean_of(view.frame.isr.variance, view.index)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-import weakref
 
 import numpy as np
 
-from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, FloatArray, IntArray
 from calwatch.calibrations.masks import EXCLUDED
 from calwatch.camera.model import Box, Detector
 from calwatch.isr import clipped, cosmic_rays
+from calwatch.isr.model import IsrResult
 from calwatch.isr.ranks import count_between, ranges_around, values_at_ranks, within
+from calwatch.isr.remembered import Remembered
 from calwatch.verify.pixel_kernels import (
     QUARTILES,
     Expected,
     mean_by_rows,
     mean_of_good,
+    mean_variance,
     measure_amplifiers,
     row_sums,
     sample_amplifier,
@@ -30,6 +32,7 @@ from calwatch.verify.statistics import (
     good_pixels,
     select,
 )
+from calwatch.verify.variance import terms_of_variance
 
 CORE_SIGMA = 4.2
 """Half width of the core. It must stay inside the clipping limits, and few pixels outside it."""
@@ -87,13 +90,20 @@ class FastPixels:
         corner = np.array(_place(corner_box(self._boxes[k])), np.int32)
         return mean_of_good(self._image, self._image, self._mask, corner, _EXCLUDED)
 
-    def mean_of(self, plane: FloatArray, k: int) -> float:
-        """Return the mean of another plane over the good pixels."""
-        return self._mean_by_rows(plane, k, row_sums(plane, self._places[k]))
-
     def mean_of_certified(self, plane: FloatArray, k: int) -> float:
-        """Return the same of a plane of a calibration."""
-        return self._mean_by_rows(plane, k, _known_row_sums(plane, self._boxes[k]))
+        """Return the mean of a plane of a calibration over the good pixels."""
+        return mean_by_rows(
+            plane, self._image, self._mask, self._places[k], _EXCLUDED,
+            self._found[k].good_in_row, _row_sums.of(plane, self._boxes[k]),
+        )  # fmt: skip
+
+    def mean_variances(self, isr: IsrResult) -> list[float]:
+        """Return the mean of the ISR's variance over the good pixels of each amplifier."""
+        terms = terms_of_variance(isr)
+        return [
+            mean_variance(terms, self._image, self._mask, place, _EXCLUDED, found.good_in_row)
+            for place, found in zip(self._places, self._found, strict=True)
+        ]
 
     def background(self) -> float:
         """Return the median of all finite pixels of the detector."""
@@ -134,12 +144,6 @@ class FastPixels:
             part[y - box.y0, x - box.x0] = values
             return clipped.plain_statistics(part[self._good(k)])[1]
         return _deviation(total, squares, n)
-
-    def _mean_by_rows(self, plane: FloatArray, k: int, sums: DoubleArray) -> float:
-        return mean_by_rows(
-            plane, self._image, self._mask, self._places[k], _EXCLUDED,
-            self._found[k].good_in_row, sums,
-        )  # fmt: skip
 
     def _sums(self, k: int) -> tuple[float, float]:
         """Return Σ(x − centre) and Σ(x − centre)² of all good pixels."""
@@ -233,14 +237,4 @@ def _expected(sample: FloatArray, pooled: FloatArray) -> Expected:
     return Expected(centre, CORE_SIGMA * clipped.IQR_TO_SIGMA * (q75 - q25), ranges)
 
 
-_row_sums: dict[tuple[int, Box], tuple[weakref.ref[FloatArray], DoubleArray]] = {}
-
-
-def _known_row_sums(plane: FloatArray, box: Box) -> DoubleArray:
-    """Return the sums of the rows of a box, worked out once as long as the plane lives."""
-    key = (id(plane), box)
-    known = _row_sums.get(key)
-    if known is None or known[0]() is not plane:
-        gone = weakref.ref(plane, lambda _: _row_sums.pop(key, None))
-        known = _row_sums[key] = (gone, row_sums(plane, np.array(_place(box), np.int32)))
-    return known[1]
+_row_sums = Remembered(lambda plane, box: row_sums(plane, np.array(_place(box), np.int32)))

@@ -8,14 +8,12 @@ import numpy as np
 
 from calwatch.arrays import DoubleArray
 from calwatch.verify.amplifier import (
-    AmpView,
     Frame,
     Measured,
     Metrics,
     common_metrics,
     error_of_mean,
     judgeable,
-    mean_variance,
     measure_pixels,
     views,
 )
@@ -24,10 +22,12 @@ from calwatch.verify.amplifier import (
 def measure(frame: Frame) -> Measured:
     """Measure every amplifier of a corrected flat, and the detector."""
     amps: dict[str, Metrics] = {}
-    for view in views(frame, measure_pixels(frame)):
+    pixels = measure_pixels(frame)
+    variances = pixels.mean_variances(frame.isr)
+    for view in views(frame, pixels):
         numbers = common_metrics(view)
         numbers["MEAN_ERROR"] = error_of_mean(view, numbers["STDEV"], numbers["PTC_NOISE"])
-        numbers["EXPECTED_NOISE"] = _expected_noise(view, numbers)
+        numbers["EXPECTED_NOISE"] = _expected_noise(variances[view.index], numbers)
         amps[view.amp.name] = numbers
     means = judgeable(frame, list(amps.values()))
     typical = _median(means)
@@ -38,13 +38,12 @@ def measure(frame: Frame) -> Measured:
     return Measured(amps, _detector_metrics(means))
 
 
-def _expected_noise(view: AmpView, numbers: Metrics) -> float:
+def _expected_noise(variance: float, numbers: Metrics) -> float:
     """Return the noise of a flat: that of the ISR's variance, or sqrt(MEAN + read noise²).
 
     The variance knows what division by the flat does to shot noise in the vignetted corners, and
     the noise of the certified flat itself.
     """
-    variance = mean_variance(view)
     if math.isfinite(variance) and variance > 0:
         return math.sqrt(variance)
     return math.hypot(math.sqrt(max(numbers["MEAN"], 0.0)), numbers["PTC_NOISE"])

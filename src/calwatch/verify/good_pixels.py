@@ -7,6 +7,7 @@ from typing import Protocol
 from calwatch.arrays import BoolArray, FloatArray, IntArray
 from calwatch.camera.model import Detector
 from calwatch.isr import clipped, cosmic_rays
+from calwatch.isr.model import IsrResult
 from calwatch.verify.statistics import (
     AmpStatistics,
     amp_statistics,
@@ -25,11 +26,11 @@ class GoodPixels(Protocol):
     def corner_mean(self, k: int) -> float:
         """Return AMP_CORNER (see `calwatch.verify.statistics.corner_box`)."""
 
-    def mean_of(self, plane: FloatArray, k: int) -> float:
-        """Return the mean of another plane of the detector over the good pixels; NaN of none."""
-
     def mean_of_certified(self, plane: FloatArray, k: int) -> float:
-        """Return `mean_of` of a plane that stays the same from frame to frame."""
+        """Return the mean of a plane of a calibration over the good pixels; NaN of none."""
+
+    def mean_variances(self, isr: IsrResult) -> list[float]:
+        """Return the mean of the ISR's variance over the good pixels of each amplifier."""
 
     def background(self) -> float:
         """Return the median of all finite pixels of the detector, masked or not (0 of none)."""
@@ -56,13 +57,13 @@ class PlainPixels:
         good = self._good[k][: corner.height, : corner.width]
         return clipped.plain_mean(select(self._image, good, corner))
 
-    def mean_of(self, plane: FloatArray, k: int) -> float:
-        """Return the mean of another plane over the good pixels."""
+    def mean_of_certified(self, plane: FloatArray, k: int) -> float:
+        """Return the mean of a plane of a calibration over the good pixels."""
         return clipped.plain_mean(select(plane, self._good[k], self._boxes[k]))
 
-    def mean_of_certified(self, plane: FloatArray, k: int) -> float:
-        """Return the same of a plane of a calibration."""
-        return self.mean_of(plane, k)
+    def mean_variances(self, isr: IsrResult) -> list[float]:
+        """Return the mean of the ISR's variance over the good pixels of each amplifier."""
+        return [self.mean_of_certified(isr.variance, k) for k in range(len(self._boxes))]
 
     def background(self) -> float:
         """Return the median of all finite pixels of the detector."""

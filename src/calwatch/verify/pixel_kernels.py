@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.isr.variance_terms import VarianceTerms, fill_row
 
 RUN = 256
 """Pixels of a row that are summed together."""
@@ -315,6 +316,33 @@ def mean_by_rows(
 
 
 @njit(cache=True, nogil=True)
+def mean_variance(
+    terms: VarianceTerms,
+    image: FloatArray,
+    mask: IntArray,
+    box: IntArray,
+    excluded: int,
+    good_in_row: IntArray,
+) -> float:
+    """Return the mean of the variance over the good pixels of a box within one amplifier."""
+    y0, height, x0, width = box
+    row = np.empty(width, np.float32)
+    total = 0.0
+    n = 0
+    for y in range(height):
+        if good_in_row[y] == 0:
+            continue
+        fill_row(terms, y0 + y, x0, row)
+        if good_in_row[y] == width:
+            total += _sum(row)
+        else:
+            pixels, bits = image[y0 + y][x0 : x0 + width], mask[y0 + y][x0 : x0 + width]
+            total += _sum_of_good(row, pixels, bits, excluded)[0]
+        n += good_in_row[y]
+    return total / n if n else np.nan
+
+
+@njit(cache=True, nogil=True)
 def _sum_of_good(
     values: AnyArray, pixels: FloatArray, bits: IntArray, excluded: int
 ) -> tuple[float, int]:
@@ -327,15 +355,19 @@ def _sum_of_good(
     return total, n
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
+@njit(cache=True, nogil=True)
 def row_sums(plane: FloatArray, box: IntArray) -> DoubleArray:
     """Return the sum of each row of a box."""
     y0, height, x0, width = box
     sums = np.empty(height)
     for y in range(height):
-        row = plane[y0 + y][x0 : x0 + width]
-        total = 0.0
-        for x in range(width):
-            total += np.float64(row[x])
-        sums[y] = total
+        sums[y] = _sum(plane[y0 + y][x0 : x0 + width])
     return sums
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _sum(values: FloatArray) -> float:
+    total = 0.0
+    for value in values:
+        total += np.float64(value)
+    return total

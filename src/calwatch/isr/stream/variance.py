@@ -1,22 +1,20 @@
-"""The variance of an exposure, made only when somebody asks for it.
-
-It costs as much memory as the image, and most exposures need it at a few pixels or as a mean.
-"""
+"""What the variance of a streamed exposure follows from (see `calwatch.isr.variance_terms`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from calwatch.arrays import DoubleArray, FloatArray
 from calwatch.calibrations.model import ImageCalibration
 from calwatch.camera.model import Detector
 from calwatch.isr.corrections import NO_DATA_VARIANCE
 from calwatch.isr.interpolation import Replaced
+from calwatch.isr.remembered import Remembered
 from calwatch.isr.stream.output import read_only, unused_image
 from calwatch.isr.stream.plan import IndexArray
+from calwatch.isr.variance_terms import VarianceTerms, fill_box
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,97 +35,83 @@ class VarianceParts:
     """Pixels that were interpolated after the flat."""
 
     def of(self, image: FloatArray) -> FloatArray:
-        """Return the variance of the corrected image, shape (height, width).
-
-        The formulae are those of `calwatch.isr.corrections`. The image before the flat is the
-        product of the image and the flat, to float32 rounding.
-        """
-        before = self._before_interpolation(image)
-        variance = np.empty_like(image)
-        planes = {calibration.calib_type: calibration for calibration, _ in self.subtracted}
-        factors = {calibration.calib_type: factor**2 for calibration, factor in self.subtracted}
-        unused = np.zeros(len(self.raw))
-        flat, noise = self.flat, self.read_noise
-        for k, amp in enumerate(self.detector.amplifiers):
-            _fill_amplifier(
-                read_only(before),
-                variance,
-                np.array([amp.bbox.x0, amp.bbox.x1, amp.bbox.y0, amp.bbox.y1]),
-                float(self.raw[k]),
-                float(noise[k] ** 2) if noise is not None else 0.0,
-                noise is not None,
-                _plane(planes.get("bias")),
-                _plane(planes.get("dark")),
-                float(factors.get("bias", unused)[k]),
-                float(factors.get("dark", unused)[k]),
-                read_only(flat.image) if flat is not None else unused_image(),
-                _plane(flat),
-            )
+        """Return the variance of the corrected image, shape (height, width)."""
+        variance, terms = np.empty_like(image), self.terms(image)
+        for amp in self.detector.amplifiers:
+            box = amp.bbox
+            fill_box(terms, box.y0, box.height, box.x0, box.width, variance)
         variance.reshape(-1)[self.without_data] = NO_DATA_VARIANCE
         return variance
 
-    def _before_interpolation(self, image: FloatArray) -> FloatArray:
-        if self.replaced is None or not self.replaced.values.size:
-            return image
-        before = image.copy()
-        before[self.replaced.places[:, 0], self.replaced.places[:, 1]] = self.replaced.values
-        return before
+    def terms(self, image: FloatArray) -> VarianceTerms:
+        """Return what the variance of the corrected image is the sum of.
+
+        It knows nothing of pixels without data, which nobody asks for one by one.
+        """
+        n_amp, flat, noise = len(self.raw), self.flat, self.read_noise
+        planes, factors = {}, {}
+        for calibration, factor in self.subtracted:
+            planes[calibration.calib_type] = read_only(calibration.variance)
+            factors[calibration.calib_type] = (factor**2).astype(np.float32)
+        unused = unused_image()
+        band, amplifier = _amplifiers(self.detector)
+        of_row, x, values = self._replaced(image.shape)
+        return VarianceTerms(
+            band=band,
+            amplifier=amplifier,
+            raw=self.raw.astype(np.float32),
+            noise=np.zeros(n_amp, np.float32) if noise is None else (noise**2).astype(np.float32),
+            with_noise=noise is not None,
+            image=read_only(image),
+            replaced_of_row=of_row,
+            replaced_x=x,
+            replaced=values,
+            bias=planes.get("bias", unused),
+            dark=planes.get("dark", unused),
+            bias_factor=factors.get("bias", np.zeros(n_amp, np.float32)),
+            dark_factor=factors.get("dark", np.zeros(n_amp, np.float32)),
+            flat=read_only(flat.image) if flat is not None else unused,
+            flat_variance=read_only(flat.variance) if flat is not None else unused,
+            least=read_only(self._least()[amplifier]),
+            least_of_row=band,
+        )
+
+    def _replaced(self, shape: tuple[int, ...]) -> tuple[IndexArray, IndexArray, FloatArray]:
+        """Return the first of each row, the columns and the former values of replaced pixels."""
+        if self.replaced is None:
+            return np.zeros(shape[0] + 1, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+        y, x = self.replaced.places[:, 0], self.replaced.places[:, 1]
+        of_row = np.searchsorted(y, np.arange(shape[0] + 1)).astype(np.int64)
+        return of_row, x.astype(np.int64), np.ascontiguousarray(self.replaced.values)
+
+    def _least(self) -> FloatArray:
+        """Return what the variance is at least on each amplifier, less the image itself.
+
+        Nothing is said where there is a flat.
+        """
+        if self.flat is not None:
+            return np.full(len(self.raw), -np.inf, np.float32)
+        least = np.array(self.raw, np.float64)
+        if self.read_noise is not None:
+            least += self.read_noise**2
+        for calibration, factor in self.subtracted:
+            boxes = [amp.bbox for amp in self.detector.amplifiers]
+            least += factor**2 * [_smallest.of(calibration.variance, box) for box in boxes]
+        return least.astype(np.float32)
 
 
-def _plane(calibration: ImageCalibration | None) -> FloatArray:
-    return read_only(calibration.variance) if calibration is not None else unused_image()
+_smallest = Remembered(
+    lambda plane, box: float(np.fmin.reduce(plane[box.slices], axis=None, initial=np.inf))
+)
 
 
-@njit(cache=True, nogil=True)
-def _fill_amplifier(
-    image: FloatArray,
-    variance: FloatArray,
-    box: IndexArray,
-    raw: float,
-    noise: float,
-    with_noise: bool,
-    bias: FloatArray,
-    dark: FloatArray,
-    bias_factor: float,
-    dark_factor: float,
-    flat: FloatArray,
-    flat_variance: FloatArray,
-) -> None:
-    """Fill in one amplifier; `box` is (x0, x1, y0, y1), planes that are not used are empty."""
-    x0, x1, y0, y1 = box
-    for y in range(y0, y1):
-        pixels, row = image[y, x0:x1], variance[y, x0:x1]
-        row[:] = np.float32(raw)
-        if bias.size:
-            _add_scaled(row, bias[y, x0:x1], bias_factor)
-        if dark.size:
-            _add_scaled(row, dark[y, x0:x1], dark_factor)
-        if with_noise:
-            if flat.size:
-                _add_product(row, pixels, flat[y, x0:x1])
-            else:
-                _add_scaled(row, pixels, 1.0)
-            row += np.float32(noise)
-        if flat.size:
-            _divide(row, pixels, flat[y, x0:x1], flat_variance[y, x0:x1])
-
-
-@njit(cache=True, nogil=True)
-def _add_scaled(row: FloatArray, plane: FloatArray, factor: float) -> None:
-    scale = np.float32(factor)
-    for x in range(row.size):
-        row[x] += plane[x] * scale
-
-
-@njit(cache=True, nogil=True)
-def _add_product(row: FloatArray, pixels: FloatArray, flat: FloatArray) -> None:
-    for x in range(row.size):
-        row[x] += pixels[x] * flat[x]
-
-
-@njit(cache=True, nogil=True)
-def _divide(row: FloatArray, pixels: FloatArray, flat: FloatArray, variance: FloatArray) -> None:
-    """Make it the variance of the quotient ``pixels``: ``(v + q²·var(f))/f²``."""
-    for x in range(row.size):
-        value = row[x] + pixels[x] * pixels[x] * variance[x]
-        row[x] = np.divide(value, flat[x] * flat[x])
+def _amplifiers(detector: Detector) -> tuple[IndexArray, IndexArray]:
+    """Return the band of each row and the amplifier of each column of each band."""
+    boxes = [amp.bbox for amp in detector.amplifiers]
+    edges = np.unique([y for box in boxes for y in (box.y0, box.y0 + box.height)])
+    band = np.searchsorted(edges, np.arange(detector.height), "right") - 1
+    amplifier = np.zeros((edges.size - 1, detector.width), np.int64)
+    for k, box in enumerate(boxes):
+        first, last = np.searchsorted(edges, (box.y0, box.y0 + box.height))
+        amplifier[first:last, box.x0 : box.x0 + box.width] = k
+    return band.astype(np.int64), amplifier
