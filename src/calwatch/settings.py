@@ -155,6 +155,14 @@ class WebSettings(_Part):
     environment: ``CALWATCH_WEB__TOKEN``."""
 
 
+class IsrSettings(_Part):
+    """How pixels are corrected and measured."""
+
+    engine: Literal["fast", "reference"] = "fast"
+    """``reference`` is the plain numpy that the fast engine is held to: many times slower, for
+    whoever doubts a number."""
+
+
 class LogSettings(_Part):
     """How the log looks."""
 
@@ -209,6 +217,7 @@ class Settings(BaseSettings):
     calibration_folder_bytes: int = Field(default=64 * 1024**3, ge=0)
     """Bound of that folder. An LSSTCam detector takes 0.2 GB for each of bias, dark and flat; the
     least recently used make room."""
+    isr: IsrSettings = IsrSettings()
     retry: RetrySettings = RetrySettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     kafka: KafkaSettings = KafkaSettings()

@@ -98,6 +98,12 @@ def test_a_pass_ends_with_0_and_an_unknown_too(nights, verify) -> None:
     assert "no usable dark" in out
 
 
+def test_the_reference_engine_can_be_asked(nights, verify) -> None:
+    code, out, _ = verify("--engine", "reference", "-e", number(nights, 1, "bias", 1))
+    assert code == 0
+    assert "1 PASS" in out
+
+
 def test_judged_as_another_type(nights, verify) -> None:
     code, out, _ = verify("-e", number(nights, 1, "bias", 1), "--as", "dark", "--json")
     assert json.loads(out)["calib_type"] == "dark"

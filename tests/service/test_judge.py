@@ -31,6 +31,7 @@ from calwatch.offline.certify import certify
 from calwatch.offline.datasets import put_calibration
 from calwatch.offline.formats import write_image_calibration, write_ptc
 from calwatch.service.judge import Judge, JudgeSettings
+from calwatch.settings import Settings
 from calwatch.simulate.model import FileEffects, SimulatedExposure
 from calwatch.simulate.raw_file import write_raw
 from calwatch.verify.codec import to_dict
@@ -449,3 +450,40 @@ def test_judged_again_by_another_judge_every_number_is_the_same(nights, sound) -
     for which in (BIAS, DARK, FLAT):
         again: Mapping[str, Any] = to_dict(fresh(nights.jobs[which]))
         assert again == to_dict(sound[which])
+
+
+def test_the_reference_engine_says_the_same(nights, sound) -> None:
+    plain = Judge(JudgeSettings(camera=nights.camera_file, engine="reference"))
+    for which in (BIAS, DARK, FLAT):
+        again, known = plain(nights.jobs[which]), sound[which]
+        assert again.verdict is known.verdict
+        assert again.reason == known.reason
+        for name, amp in again.amps.items():
+            assert amp.metrics == pytest.approx(dict(known.amps[name].metrics), rel=1e-4, abs=1e-4)
+
+
+def test_judges_share_decompressed_images_through_a_folder(nights, sound, tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    settings = JudgeSettings(
+        camera=nights.camera_file, cache_bytes=0, calibration_folder=str(folder)
+    )
+    job = nights.jobs[FLAT]
+    images = {job.chain.datasets[kind].uuid for kind in ("bias", "dark", "flat")}
+    for _ in range(2):
+        assert to_dict(Judge(settings)(job)) == to_dict(sound[FLAT])
+        assert {entry.name for entry in folder.iterdir() if entry.is_dir()} == images
+
+
+def test_a_daemon_s_workers_are_told_its_settings() -> None:
+    settings = Settings(
+        repo="/repo",
+        instruments=("LATISS",),
+        calibration_folder="/dev/shm/calibrations",
+        calibration_folder_bytes=5,
+        isr={"engine": "reference"},
+    )
+    told = JudgeSettings.of(settings)
+    assert told.calibration_folder == "/dev/shm/calibrations"
+    assert told.calibration_folder_bytes == 5
+    assert told.engine == "reference"
+    assert told.wait_for_files

@@ -134,11 +134,7 @@ def _watch(console: Console, settings: Settings, root: Path, once: bool) -> RunS
     from calwatch.service.logs import set_up_logs
 
     set_up_logs(settings.log)
-    judge_settings = JudgeSettings(
-        limits=settings.limits,
-        cache_bytes=settings.calibration_cache_bytes,
-        wait_for_files=True,
-    )
+    judge_settings = JudgeSettings.of(settings)
     ended = threading.Event()
     taker = threading.Thread(target=_keep_taking, args=(root, ended), daemon=True)
     ledger = Ledger.open(settings.ledger, alarming=True)

@@ -59,12 +59,7 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
     settings = load_settings(config)
     connection = load_connection()
     set_up_logs(settings.log)
-    judge_settings = JudgeSettings(
-        camera=settings.camera,
-        limits=settings.limits,
-        cache_bytes=settings.calibration_cache_bytes,
-        wait_for_files=True,
-    )
+    judge_settings = JudgeSettings.of(settings)
     if once and role == Role.WORKER:
         raise click.UsageError("--once: a worker cannot know when all is done")
     if role != Role.ALL and connection is None:

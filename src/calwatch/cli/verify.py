@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from calwatch.butler.model import ExposureRecord, RawDataset
     from calwatch.butler.repository import Repository
     from calwatch.camera.model import Camera
+    from calwatch.isr.model import Engine
     from calwatch.service.judge import JudgeSettings
     from calwatch.verify.model import DetectorResult
 
 TYPES = ("bias", "dark", "flat")
+ENGINES = ("fast", "reference")
 
 
 @click.command()
@@ -36,6 +38,9 @@ TYPES = ("bias", "dark", "flat")
 @click.option("--camera", default="", help="Camera file [default: the instrument's own].")
 @click.option("--as", "as_type", type=click.Choice(TYPES), help="Judge as this type, whatever "
               "the Butler's observation type is.")  # fmt: skip
+@click.option("--engine", type=click.Choice(ENGINES), default="fast", show_default=True,
+              help="How pixels are measured: reference is the plain numpy, for whoever doubts "
+              "a number.")  # fmt: skip
 @click.option("--processes", "-j", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a detector exposure.")
 @click.pass_context
@@ -50,6 +55,7 @@ def verify(
     limits: str,
     camera: str,
     as_type: str | None,
+    engine: Engine,
     processes: int,
     as_json: bool,
 ) -> None:
@@ -71,7 +77,7 @@ def verify(
     from calwatch.service.judge import JudgeSettings
     from calwatch.verify.codec import to_dict
 
-    settings = JudgeSettings(camera=camera, limits=limits)
+    settings = JudgeSettings(camera=camera, limits=limits, engine=engine)
     errors = Console(stderr=True)
     with Repository.open(repo) as repository:
         records = repository.exposures(instrument, exposure_ids=exposure_ids or None, where=where)

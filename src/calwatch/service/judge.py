@@ -14,6 +14,7 @@ from calwatch.arrivals.job import Job
 from calwatch.arrivals.reconcile import CALIB_TYPES, UNMEASURED
 from calwatch.butler.files import local_copy
 from calwatch.butler.model import CertifiedDataset, ExposureRecord
+from calwatch.calibrations.array_store import open_store
 from calwatch.calibrations.cache import CalibrationCache
 from calwatch.calibrations.model import CalibrationSet
 from calwatch.calibrations.read import Calibration, read_calibration
@@ -29,11 +30,12 @@ from calwatch.errors import (
     UnreachableFileError,
 )
 from calwatch.isr.chain import run_isr
-from calwatch.isr.model import IsrInput
+from calwatch.isr.model import Engine, IsrInput
 from calwatch.isr.switches import needed_calibrations, switches_for
 from calwatch.memory import keep_freed_memory
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.notes import CERTIFIED, ISR, MEASURE, READ, note_failure, timed
+from calwatch.settings import Settings
 from calwatch.verify.amplifier import Frame
 from calwatch.verify.inputs import check_raw
 from calwatch.verify.judge import Exposure, judge_detector, unknown_result
@@ -54,9 +56,27 @@ class JudgeSettings:
     limits: str = "dmtn101"
     cache_bytes: int = 2 * 1024**3
     """Memory for certified calibrations."""
+    calibration_folder: str = ""
+    """Where decompressed images are shared; see `calwatch.settings.Settings`."""
+    calibration_folder_bytes: int = 64 * 1024**3
+    engine: Engine = "fast"
+    """Of the ISR and of the measurement of pixels."""
     wait_for_files: bool = False
     """True: a file that cannot be fetched is an error (to be tried again); False: it makes the
     verdict UNKNOWN at once."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> JudgeSettings:
+        """Return what the workers of a daemon need of its settings."""
+        return cls(
+            camera=settings.camera,
+            limits=settings.limits,
+            cache_bytes=settings.calibration_cache_bytes,
+            calibration_folder=settings.calibration_folder,
+            calibration_folder_bytes=settings.calibration_folder_bytes,
+            engine=settings.isr.engine,
+            wait_for_files=True,
+        )
 
     def camera_of(self, instrument: str) -> Camera:
         """Return the camera of an instrument.
@@ -91,7 +111,8 @@ class Judge:
     def __init__(self, settings: JudgeSettings) -> None:
         self._settings = settings
         self._limits: Limits = load_limits(settings.limits)
-        self._cache = CalibrationCache(settings.cache_bytes)
+        store = open_store(settings.calibration_folder, settings.calibration_folder_bytes)
+        self._cache = CalibrationCache(settings.cache_bytes, store)
 
     def __call__(self, job: Job) -> DetectorResult:
         """Judge one detector of one exposure.
@@ -151,6 +172,7 @@ class Judge:
                     switches=switches_for(camera, job.calib_type),
                     dither_seed=seed,
                     dark_time=facts.dark_time,
+                    engine=self._settings.engine,
                 )
             )
         frame = Frame(
@@ -163,6 +185,7 @@ class Judge:
             ),
             dark_time=facts.dark_time,
             seed=seed,
+            engine=self._settings.engine,
         )
         exposure = _exposure(
             job,
@@ -199,7 +222,7 @@ class Judge:
             with local_copy(dataset.uri) as path:
                 return read_calibration(dataset.calib_type, path, detector)
 
-        return self._cache.get(dataset.uuid, load)
+        return self._cache.calibration(dataset.uuid, dataset.calib_type, detector, load)
 
 
 def _detector(job: Job, camera: Camera) -> Detector:
