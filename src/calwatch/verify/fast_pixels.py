@@ -18,7 +18,7 @@ from calwatch.verify.pixel_kernels import (
     Expected,
     mean_by_rows,
     mean_of_good,
-    mean_variance,
+    mean_variances,
     measure_amplifiers,
     row_sums,
     sample_amplifier,
@@ -100,10 +100,11 @@ class FastPixels:
     def mean_variances(self, isr: IsrResult) -> list[float]:
         """Return the mean of the ISR's variance over the good pixels of each amplifier."""
         terms = terms_of_variance(isr)
-        return [
-            mean_variance(terms, self._image, self._mask, place, _EXCLUDED, found.good_in_row)
-            for place, found in zip(self._places, self._found, strict=True)
-        ]
+        good_in_row = np.array([found.good_in_row for found in self._found])
+        means: list[float] = mean_variances(
+            terms, self._image, self._mask, self._places, _EXCLUDED, good_in_row
+        ).tolist()
+        return means
 
     def background(self) -> float:
         """Return the median of all finite pixels of the detector."""

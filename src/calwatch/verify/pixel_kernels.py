@@ -316,30 +316,35 @@ def mean_by_rows(
 
 
 @njit(cache=True, nogil=True)
-def mean_variance(
+def mean_variances(
     terms: VarianceTerms,
     image: FloatArray,
     mask: IntArray,
-    box: IntArray,
+    boxes: IntArray,
     excluded: int,
     good_in_row: IntArray,
-) -> float:
-    """Return the mean of the variance over the good pixels of a box within one amplifier."""
-    y0, height, x0, width = box
-    row = np.empty(width, np.float32)
-    total = 0.0
-    n = 0
-    for y in range(height):
-        if good_in_row[y] == 0:
-            continue
-        fill_row(terms, y0 + y, x0, row)
-        if good_in_row[y] == width:
-            total += _sum(row)
-        else:
-            pixels, bits = image[y0 + y][x0 : x0 + width], mask[y0 + y][x0 : x0 + width]
-            total += _sum_of_good(row, pixels, bits, excluded)[0]
-        n += good_in_row[y]
-    return total / n if n else np.nan
+) -> DoubleArray:
+    """Return the mean of the variance over the good pixels of each amplifier.
+
+    Rows are taken as they lie in memory. `good_in_row` has the shape (n_amp, rows).
+    """
+    scratch = np.empty(image.shape[1], np.float32)
+    total = np.zeros(boxes.shape[0])
+    for y in range(image.shape[0]):
+        for k in range(boxes.shape[0]):
+            y0, height, x0, width = boxes[k]
+            if not y0 <= y < y0 + height or good_in_row[k, y - y0] == 0:
+                continue
+            row = scratch[:width]
+            fill_row(terms, y, x0, row)
+            if good_in_row[k, y - y0] == width:
+                total[k] += _sum(row)
+            else:
+                pixels, bits = image[y][x0 : x0 + width], mask[y][x0 : x0 + width]
+                total[k] += _sum_of_good(row, pixels, bits, excluded)[0]
+    for k in range(boxes.shape[0]):
+        total[k] = np.divide(total[k], good_in_row[k].sum())
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -368,6 +373,6 @@ def row_sums(plane: FloatArray, box: IntArray) -> DoubleArray:
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
 def _sum(values: FloatArray) -> float:
     total = 0.0
-    for value in values:
-        total += np.float64(value)
+    for i in range(values.size):
+        total += np.float64(values[i])
     return total
