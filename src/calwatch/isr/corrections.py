@@ -42,11 +42,13 @@ def apply_gain(stack: FloatArray, gain: DoubleArray, out: FloatArray | None = No
 def bad_amplifiers(detector: Detector, defects: Defects | None, gain: DoubleArray) -> BoolArray:
     """Flag amplifiers that lie within one defect, or whose gain is not positive and finite."""
     bad = ~(np.isfinite(gain) & (gain > 0))
+    narrowest = min(amp.bbox.width for amp in detector.amplifiers)
+    # Of hundreds of defects hardly any is as wide as an amplifier.
+    wide = [d for d in (defects.boxes if defects else ()) if d.width >= narrowest]
     for k, amp in enumerate(detector.amplifiers):
         box = amp.bbox
         bad[k] |= any(
-            d.x0 <= box.x0 and d.y0 <= box.y0 and d.x1 >= box.x1 and d.y1 >= box.y1
-            for d in (defects.boxes if defects else ())
+            d.x0 <= box.x0 and d.y0 <= box.y0 and d.x1 >= box.x1 and d.y1 >= box.y1 for d in wide
         )
     return bad
 
@@ -102,8 +104,9 @@ def mask_defects(mask: IntArray, defects: Defects, out: IntArray | None = None) 
     `out`, which may be `mask`, takes the result; None makes a new array.
     """
     marked = copy_into(mask, out)
+    bad = int(Mask.BAD)  # a flag of an enumeration is slow to look up and to combine
     for box in defects.boxes:
-        marked[max(box.y0, 0) : max(box.y1, 0), max(box.x0, 0) : max(box.x1, 0)] |= Mask.BAD
+        marked[max(box.y0, 0) : max(box.y1, 0), max(box.x0, 0) : max(box.x1, 0)] |= bad
     return marked
 
 
