@@ -15,9 +15,9 @@ from calwatch.calibrations.model import (
     Units,
 )
 from calwatch.camera.model import Box
-from calwatch.isr.cti import correct_charge_transfer
+from calwatch.isr.cti import capture, correct_charge_transfer
 from calwatch.isr.linearity import linearize_amplifier
-from calwatch.isr.stream.charge_transfer import correct_row, transfer_of
+from calwatch.isr.stream.charge_transfer import _capture, correct_row, transfer_of
 from calwatch.isr.stream.linearity import _splines, linearize_row
 
 NODES = np.array([0.0, 100, 300, 1000, 3000, 9000, 30000, 60000, 100000])
@@ -73,6 +73,31 @@ def test_charge_transfer(seed, drift, kind, prescan):
     if transfer.active[0]:
         correct_row(row, transfer, 0, np.empty_like(row), np.empty_like(row))
     assert row[prescan:] == pytest.approx(expected, rel=1e-6, abs=1e-3)
+
+
+@given(
+    seed=st.integers(0, 1000),
+    size=st.sampled_from([1, 127, 128, 129, 512]),
+    level=st.sampled_from([-5.0, 0.0, 50.0, 990.0, 20000.0, 300000.0]),
+    noise=st.sampled_from([0.0, 3.0, 200.0, 20000.0]),
+    nodes=st.sampled_from(
+        [[50.0], [0.0, 100], [-10.0, 0, 1000], [5.0, 40, 1000, 1000], [*range(0, 100000, 977)]]
+    ),
+)
+def test_what_a_spline_trap_takes(seed, size, level, noise, nodes):
+    rng = np.random.default_rng(seed)
+    row = rng.normal(level, noise, size).astype(np.float32)
+    row[rng.integers(0, size, 2)] = rng.uniform(-10, 200000, 2)
+    row[:3] = 0
+    values = np.sqrt(np.maximum(nodes, 0)) + rng.uniform(0, 1, len(nodes))
+    numbers = np.concatenate([nodes, values])
+    trap = SerialTrap("spline", 40.0, 0.7, 10, numbers)
+    transfer = transfer_of(
+        ChargeTransfer(("C00",), np.zeros(1), np.ones(1), np.zeros(1), (trap,), {})
+    )
+    taken = np.empty_like(row)
+    _capture(row, transfer, 0, taken)
+    assert taken == pytest.approx(capture(trap, np.maximum(row, 0).astype(float)), rel=1e-6)
 
 
 def _corrected(row, prescan, calibration):

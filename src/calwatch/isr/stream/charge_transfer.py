@@ -14,8 +14,11 @@ from numba import njit
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from calwatch.calibrations.model import ChargeTransfer, SerialTrap
 from calwatch.isr.cti import OFFSET_PIXELS, TRAP_PIXELS, unknown_trap
+from calwatch.isr.stream.linearity import count_outside
 
 _LINEAR, _LOGISTIC, _SPLINE = 1, 2, 3
+_CHUNK = 128
+"""Pixels for which one line of a spline is tried."""
 _KINDS = {"linear": _LINEAR, "logistic": _LOGISTIC, "spline": _SPLINE}
 
 
@@ -157,29 +160,107 @@ def _capture(row: FloatArray, transfer: Transfer, k: int, captured: FloatArray) 
     """Fill in what the trap takes from the charge of each pixel."""
     size = transfer.trap_size[k]
     numbers = transfer.trap_numbers[k, : transfer.trap_count[k]]
-    for x in range(row.size):
-        charge = max(np.float64(row[x]), 0.0)
-        if transfer.trap_kind[k] == _LINEAR:
-            captured[x] = min(size, numbers[0] * charge)
-        elif transfer.trap_kind[k] == _LOGISTIC:
-            captured[x] = size / (1.0 + np.exp(-numbers[1] * (charge - numbers[0])))
-        else:
-            captured[x] = _interpolated(charge, numbers)
+    if transfer.trap_kind[k] == _LINEAR:
+        _capture_linear(row, size, numbers[0], captured)
+    elif transfer.trap_kind[k] == _LOGISTIC:
+        _capture_logistic(row, size, numbers[0], numbers[1], captured)
+    else:
+        n = numbers.size // 2
+        for x0 in range(0, row.size, _CHUNK):
+            part, taken = row[x0 : x0 + _CHUNK], captured[x0 : x0 + _CHUNK]
+            _capture_spline(part, numbers[:n], numbers[n : 2 * n], taken)
 
 
 @njit(cache=True, nogil=True)
-def _interpolated(charge: float, numbers: DoubleArray) -> float:
-    """Interpolate between nodes (first half) the values (second half); hold them at the ends."""
-    n = numbers.size // 2
-    if charge >= numbers[n - 1]:
-        return float(numbers[2 * n - 1])
-    if charge <= numbers[0]:
-        return float(numbers[n])
-    k = 0
-    while charge >= numbers[k + 1]:
+def _capture_linear(row: FloatArray, size: float, slope: float, captured: FloatArray) -> None:
+    most, share = np.float32(size), np.float32(slope)
+    for x in range(row.size):
+        charge = row[x] if row[x] > 0 else np.float32(0.0)
+        taken = share * charge
+        captured[x] = taken if taken < most else most
+
+
+@njit(cache=True, nogil=True)
+def _capture_logistic(
+    row: FloatArray, size: float, middle: float, slope: float, captured: FloatArray
+) -> None:
+    for x in range(row.size):
+        charge = max(np.float64(row[x]), 0.0)
+        captured[x] = size / (1.0 + np.exp(-slope * (charge - middle)))
+
+
+@njit(cache=True, nogil=True)
+def _capture_spline(
+    part: FloatArray, nodes: DoubleArray, values: DoubleArray, captured: FloatArray
+) -> None:
+    """Interpolate between nodes the values, holding them at the ends, as ``np.interp`` does.
+
+    Most parts of a row lie between two nodes, so that one straight line does for all pixels; those
+    that lie elsewhere are then done one by one.
+    """
+    k = _node_below(nodes, max(np.float64(part[part.size // 2]), 0.0), 0)
+    if nodes.size < 2 or nodes[k + 1] <= nodes[k]:
+        _interpolate_outside(part, nodes, values, k, 0.0, 0.0, captured)
+        return
+    bottom, top = max(nodes[0], 0.0), nodes[-1]
+    slope = (values[k + 1] - values[k]) / (nodes[k + 1] - nodes[k])
+    _along_line(part, bottom, top, nodes[k], values[k], slope, captured)
+    low = nodes[k] if nodes[k] > bottom else -np.inf
+    high = nodes[k + 1] if k < nodes.size - 2 else np.inf
+    if count_outside(part, low, high) > 0:
+        _interpolate_outside(part, nodes, values, k, low, high, captured)
+
+
+@njit(cache=True, nogil=True)
+def _along_line(
+    part: FloatArray,
+    bottom: float,
+    top: float,
+    node: float,
+    value: float,
+    slope: float,
+    captured: FloatArray,
+) -> None:
+    """Follow one straight line, in float64, from `bottom` to `top` and level beyond."""
+    for x in range(part.size):
+        charge = np.float64(part[x])
+        clipped = bottom if charge < bottom else (top if charge > top else charge)
+        captured[x] = value + slope * (clipped - node)
+
+
+@njit(cache=True, nogil=True)
+def _interpolate_outside(
+    part: FloatArray,
+    nodes: DoubleArray,
+    values: DoubleArray,
+    k: int,
+    low: float,
+    high: float,
+    captured: FloatArray,
+) -> None:
+    """Interpolate for the pixels outside [low, high), looking first near node number `k`."""
+    for x in range(part.size):
+        if low <= part[x] < high:
+            continue
+        charge = max(np.float64(part[x]), 0.0)
+        if charge >= nodes[-1]:
+            captured[x] = values[-1]
+        elif charge <= nodes[0]:
+            captured[x] = values[0]
+        else:
+            k = _node_below(nodes, charge, k)
+            share = (charge - nodes[k]) / (nodes[k + 1] - nodes[k])
+            captured[x] = values[k] + share * (values[k + 1] - values[k])
+
+
+@njit(cache=True, nogil=True)
+def _node_below(nodes: DoubleArray, charge: float, k: int) -> int:
+    """Return the last node but one, or the last at or below a charge; begin the search at `k`."""
+    while k < nodes.size - 2 and charge >= nodes[k + 1]:
         k += 1
-    share = (charge - numbers[k]) / (numbers[k + 1] - numbers[k])
-    return float(numbers[n + k] + share * (numbers[n + k + 1] - numbers[n + k]))
+    while k > 0 and charge < nodes[k]:
+        k -= 1
+    return k
 
 
 @njit(cache=True, nogil=True)

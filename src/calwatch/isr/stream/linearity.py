@@ -128,14 +128,14 @@ def _subtracted_as_one(
     k = _interval(nodes, np.float64(part[0]))
     low = nodes[k] if k > 0 else -np.inf
     high = nodes[k + 1] if k < nodes.size - 2 else np.inf
-    if _count_outside(part, low, high) > 0:
+    if count_outside(part, low, high) > 0:
         return False
     _subtract_cubic(part, nodes[0], top, nodes[k], cubics[k])
     return True
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _count_outside(part: FloatArray, low: float, high: float) -> float:
+def count_outside(part: FloatArray, low: float, high: float) -> float:
     """Count pixels outside [low, high), in float32, which is quick to add up."""
     one, zero = np.float32(1.0), np.float32(0.0)
     least, most = np.float32(low), np.float32(high)
