@@ -19,7 +19,7 @@ from calwatch.ledger.store import Ledger
 from calwatch.service.daemon import Daemon
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.lifecycle import SystemClock
-from calwatch.service.measures import config_hash
+from calwatch.service.measures import BUILD, LAST_JUDGED, LAST_PASSED, config_hash
 from calwatch.service.observing import Observing
 from calwatch.settings import Settings
 
@@ -36,6 +36,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@pytest.fixture(autouse=True)
+def forget_others() -> None:
+    forget()
+
+
+def forget() -> None:
+    """Have the gauges with labels show nothing, as in a new process."""
+    for gauge in (LAST_JUDGED, LAST_PASSED, BUILD):
+        gauge.clear()
 
 
 class Night:
@@ -138,8 +149,7 @@ def test_a_restart_hides_no_gap(repository, ledger: Ledger) -> None:
     repository.take(10, kind="dark", instrument="LATISS")
     repository.take(11, kind="dark", observation_reason="fail")
     Night(repository, ledger).run()
-    for gauge in ("last_judged", "last_passed"):
-        REGISTRY._names_to_collectors[f"calwatch_{gauge}_timestamp_seconds"].clear()
+    forget()
     found = Night(FakeRepository(), ledger).samples()
     judged, passed = (NOON + timedelta(seconds=30 * number) for number in (11, 10))
     assert found["calwatch_last_judged_timestamp_seconds"] == {

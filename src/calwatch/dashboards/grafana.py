@@ -246,7 +246,6 @@ def _variable(variable: Variable, source: Source) -> Json:
         "label": variable.label,
         "type": "query",
         "datasource": _datasource(source),
-        "definition": query,
         "query": query,
         "current": {"selected": True, "text": variable.usual, "value": variable.usual},
         "hide": 0,

@@ -204,7 +204,8 @@ def show_build(settings: Settings, role: str, workers: int) -> None:
     """
     limits = load_limits(settings.limits)
     BUILD.labels(version("calwatch"), ALGORITHM, limits.label, config_hash(settings), role).set(1)
-    LOOK_INTERVAL.set(settings.interval_seconds)
+    if role != "worker":  # which looks at no Butler
+        LOOK_INTERVAL.set(settings.interval_seconds)
     WORKERS_WANTED.set(workers)
 
 
