@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ RUNS = 15
 def measure(results: dict[str, DetectorResult]) -> Table:
     """Judge the numbers of one real result of each type as those of all detectors of LSSTCam."""
     camera, limits = load_camera("LSSTCam"), load_limits("dmtn101")
+    gc.freeze()  # as a worker does
     rows = []
     for name, result in results.items():
         exposure = Exposure("LSSTCam", result.exposure_id, result.calib_type, None)

@@ -5,6 +5,7 @@ The daemon and ``calwatch verify`` both come through here.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
@@ -318,6 +319,8 @@ def start_worker(settings: JudgeSettings) -> None:
     global _judge
     keep_freed_memory()
     _judge = Judge(settings)
+    # Modules, cameras and limits live as long as the worker: the collector need not look at them.
+    gc.freeze()
 
 
 def work(job: Job) -> DetectorResult:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from calwatch.verify.limits import ActiveTest
-from calwatch.verify.limits_schema import SEVERITIES, Bound, Form, offsets
+from calwatch.verify.limits_schema import Form, TestSpec
 from calwatch.verify.metrics import METRICS
 from calwatch.verify.model import TestResult, Verdict
 
@@ -34,24 +34,32 @@ def evaluate(test: ActiveTest, numbers: Numbers, subject: str) -> TestResult | N
         reference here.
     """
     spec = test.spec
-    label = f"{subject} {spec.name}".strip()
-    if spec.optional and spec.reference and _number(numbers, spec.reference) is None:
-        return None
-    problem = _problem(test, numbers)
     value = _number(numbers, spec.metric)
+    reference = _number(numbers, spec.reference)
+    error = _number(numbers, spec.error)
+    if spec.optional and reference is None:
+        return None
+    problem = _problem(spec, value, reference, error)
     if problem or value is None:
-        return unknown_test(test, f"{label} unknown: {problem}", value)
-    ranges = {s: _range(test, bound, numbers) for s, bound in _bounds(test)}
-    crossed = [s for s, allowed in ranges.items() if _crosses(value, allowed, spec.strict)]
-    severity = crossed[-1] if crossed else ""
-    allowed = ranges[severity] if severity else next(iter(ranges.values()))
-    verdict = Verdict.FAIL if severity == "serious" else Verdict.PASS
-    reason = f"{label} {_sentence(test, numbers, value, allowed)}" if severity else ""
-    if reason and test.note:
-        reason += f" [{test.note}]"
+        return unknown_test(test, f"{_label(spec, subject)} unknown: {problem}", value)
+    centre, scale = _centre_and_scale(spec.form, reference or 0.0)
+    widening = spec.n_sigma * (error or 0.0)
+    severity = ""
+    for name, lower, upper in test.bounds:
+        allowed = (
+            None if lower is None else centre + lower * scale - widening,
+            None if upper is None else centre + upper * scale + widening,
+        )
+        if _crosses(value, allowed, spec.strict):
+            severity = name
+            break
+    reason = ""
+    if severity:
+        reason = f"{_label(spec, subject)} {_sentence(spec, value, allowed, centre, scale)}"
+        reason += f" [{test.note}]" if test.note else ""
     return TestResult(
-        spec.name, verdict, value, allowed, spec.unit, test.section, severity.upper(),
-        test.counts, reason,
+        spec.name, Verdict.FAIL if severity == "serious" else Verdict.PASS, value, allowed,
+        spec.unit, test.section, severity.upper(), test.counts, reason,
     )  # fmt: skip
 
 
@@ -64,48 +72,38 @@ def unknown_test(test: ActiveTest, reason: str, value: float | None = None) -> T
     )  # fmt: skip
 
 
-def _number(numbers: Numbers, name: str) -> float | None:
+def _label(spec: TestSpec, subject: str) -> str:
+    return f"{subject} {spec.name}".strip()
+
+
+def _number(numbers: Numbers, name: str | None) -> float | None:
     """Return a finite number or None."""
-    value = numbers.get(name)
+    value = numbers.get(name) if name else None
     return value if value is not None and math.isfinite(value) else None
 
 
-def _problem(test: ActiveTest, numbers: Numbers) -> str:
+def _problem(
+    spec: TestSpec, value: float | None, reference: float | None, error: float | None
+) -> str:
     """Say what keeps the test from being judged; empty if nothing does."""
-    spec = test.spec
-    for name in (spec.metric, spec.reference, spec.error):
-        if name is not None and _number(numbers, name) is None:
+    for name, number in ((spec.metric, value), (spec.reference, reference), (spec.error, error)):
+        if number is None and name:
             return f"{METRICS[name].phrase} ({name}) does not exist"
-    if spec.reference and spec.form is not Form.ABSOLUTE:
-        reference = _number(numbers, spec.reference) or 0.0
-        if reference < 0 or (reference == 0 and spec.form is Form.RELATIVE):
-            return f"{METRICS[spec.reference].phrase} ({spec.reference}) is {_show(reference)}"
-    if spec.error and (_number(numbers, spec.error) or 0.0) < 0:
+    if (
+        spec.reference
+        and reference is not None
+        and spec.form is not Form.ABSOLUTE
+        and (reference < 0 or (reference == 0 and spec.form is Form.RELATIVE))
+    ):
+        return f"{METRICS[spec.reference].phrase} ({spec.reference}) is {_show(reference)}"
+    if spec.error and error is not None and error < 0:
         return f"{METRICS[spec.error].phrase} ({spec.error}) is negative"
     return ""
 
 
-def _bounds(test: ActiveTest) -> list[tuple[str, Bound]]:
-    levels = {"warning": test.warning, "serious": test.serious}
-    return [(s, bound) for s in SEVERITIES if (bound := levels[s]) is not None]
-
-
-def _range(test: ActiveTest, bound: Bound, numbers: Numbers) -> Range:
-    """Return the allowed range, widened by the statistical error."""
-    spec = test.spec
-    lower, upper = offsets(spec, bound)
-    centre, scale = _centre_and_scale(test, numbers)
-    widening = spec.n_sigma * (_number(numbers, spec.error) or 0.0) if spec.error else 0.0
-    return (
-        None if lower is None else centre + lower * scale - widening,
-        None if upper is None else centre + upper * scale + widening,
-    )
-
-
-def _centre_and_scale(test: ActiveTest, numbers: Numbers) -> tuple[float, float]:
-    spec = test.spec
-    reference = (_number(numbers, spec.reference) or 0.0) if spec.reference else 0.0
-    match spec.form:
+def _centre_and_scale(form: Form, reference: float) -> tuple[float, float]:
+    """Return what is expected, and what the offsets of a limit are multiplied by."""
+    match form:
         case Form.ABSOLUTE:
             return reference, 1.0
         case Form.RELATIVE:
@@ -113,7 +111,8 @@ def _centre_and_scale(test: ActiveTest, numbers: Numbers) -> tuple[float, float]
         case Form.MULTIPLE:
             return 0.0, reference
         case Form.SQRT:
-            return math.sqrt(reference), math.sqrt(reference)
+            root = math.sqrt(reference)
+            return root, root
 
 
 def _crosses(value: float, allowed: Range, strict: bool) -> bool:
@@ -123,13 +122,11 @@ def _crosses(value: float, allowed: Range, strict: bool) -> bool:
     return (lower is not None and value < lower) or (upper is not None and value > upper)
 
 
-def _sentence(test: ActiveTest, numbers: Numbers, value: float, allowed: Range) -> str:
+def _sentence(spec: TestSpec, value: float, allowed: Range, centre: float, scale: float) -> str:
     """Say by how much the value misses: ``7.31 e- is 12 % above the certified 6.52 e- (…)``."""
-    spec = test.spec
     unit = "" if spec.unit in ("", "count") else f" {spec.unit}"
     above = allowed[1] is not None and value >= allowed[1]
     edge = allowed[1] if above else allowed[0]
-    centre, scale = _centre_and_scale(test, numbers)
     if (
         spec.form in (Form.RELATIVE, Form.SQRT)
         and spec.reference

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from calwatch.verify.amplifier import Frame, Measured, Metrics
 from calwatch.verify.evaluate import evaluate, unknown_test
 from calwatch.verify.inputs import reference_fault
 from calwatch.verify.limits import ActiveTest, Limits, Part
+from calwatch.verify.metrics import Level
 from calwatch.verify.model import (
     ALGORITHM,
     AmpResult,
@@ -245,16 +246,14 @@ class _Judge:
                 tests[result.name] = result
         return tests
 
-    def _active(self, level: Any, amp: str) -> list[ActiveTest]:
-        part = Part(self.exposure.instrument, self.detector.number, self.detector.name, amp)
-        active = self.limits.active(
+    def _active(self, level: Level, amp: str) -> Iterator[ActiveTest]:
+        return self.limits.active(
             self.exposure.calib_type,
             level,
-            part,
+            Part(self.exposure.instrument, self.detector.number, self.detector.name, amp),
             self.exposure.end_utc,
             self.exposure.observation_reason,
         )
-        return list(active)
 
     def _judged(
         self, test: ActiveTest, numbers: dict[str, float | None], subject: str, fault: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
@@ -20,9 +20,16 @@ from calwatch.verify.limits_schema import (
     LimitsFile,
     Override,
     TestSpec,
+    offsets,
     title_of,
 )
 from calwatch.verify.metrics import Level
+
+_REMEMBERED = 32
+"""Kinds of exposures of which the tests are remembered; one exposure needs two or three."""
+
+_Kind = tuple[str, Level, datetime | None, str]
+"""What decides which tests an exposure has: type, level, time and observation reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,15 @@ class ActiveTest:
     """DMTN-101 section for the calibration type judged; may be empty."""
     note: str = ""
     """Why the limits are not the usual ones; empty where they are."""
+    bounds: tuple[tuple[str, float | None, float | None], ...] = field(
+        init=False, compare=False, repr=False
+    )
+    """Of each limit, the gravest first: severity, and the offsets below and above it stands for."""
+
+    def __post_init__(self) -> None:
+        levels = (("serious", self.serious), ("warning", self.warning))
+        bounds = tuple((s, *offsets(self.spec, b)) for s, b in levels if b is not None)
+        object.__setattr__(self, "bounds", bounds)  # as a frozen dataclass sets its own fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +75,9 @@ class Limits:
     tests: tuple[TestSpec, ...]
     source: str
     """The file it came from."""
+    _remembered: dict[_Kind, tuple[ActiveTest, ...]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def label(self) -> str:
@@ -96,14 +115,38 @@ class Limits:
         observation_reason
             Such as ``daily_flat``: tests that except it are left out.
         """
-        for spec in self.tests:
-            if calib_type not in spec.calib_types or spec.level != level:
-                continue
-            if any(fnmatch(observation_reason.lower(), p) for p in spec.except_reasons):
-                continue
-            entry = _entry_at(spec.limits, at)
-            if entry is not None:
-                yield _overridden(spec, entry, part, at, spec.section_of(calib_type))
+        for test in self._usual((calib_type, level, at, observation_reason)):
+            yield _overridden(test, part, at) if test.spec.overrides else test
+
+    def _usual(self, kind: _Kind) -> tuple[ActiveTest, ...]:
+        """Return the tests of one kind of exposure without overrides, made once.
+
+        All amplifiers of a camera share them: a focal plane has thousands, and one exposure.
+        """
+        found = self._remembered.get(kind)
+        if found is None:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[kind] = tuple(_usual_tests(self.tests, *kind))
+        return found
+
+
+def _usual_tests(
+    specs: tuple[TestSpec, ...],
+    calib_type: str,
+    level: Level,
+    at: datetime | None,
+    observation_reason: str,
+) -> Iterator[ActiveTest]:
+    for spec in specs:
+        if calib_type not in spec.calib_types or spec.level != level:
+            continue
+        if any(fnmatch(observation_reason.lower(), p) for p in spec.except_reasons):
+            continue
+        entry = _entry_at(spec.limits, at)
+        if entry is not None:
+            section = spec.section_of(calib_type)
+            yield ActiveTest(spec, entry.warning, entry.serious, spec.counts, section)
 
 
 def _entry_at(entries: tuple[LimitEntry, ...], at: datetime | None) -> LimitEntry | None:
@@ -135,19 +178,19 @@ def in_force(
     return _entry_at(spec.limits, at), overrides
 
 
-def _overridden(
-    spec: TestSpec, entry: LimitEntry, part: Part, at: datetime | None, section: str
-) -> ActiveTest:
-    warning, serious, counts = entry.warning, entry.serious, spec.counts
+def _overridden(test: ActiveTest, part: Part, at: datetime | None) -> ActiveTest:
+    warning, serious, counts = test.warning, test.serious, test.counts
     notes = []
-    for override in spec.overrides:
+    for override in test.spec.overrides:
         if not _applies(override, part, at):
             continue
         warning = override.warning if override.warning is not None else warning
         serious = override.serious if override.serious is not None else serious
         counts = override.counts if override.counts is not None else counts
         notes.append(override.reason)
-    return ActiveTest(spec, warning, serious, counts, section, "; ".join(notes))
+    if not notes:
+        return test
+    return ActiveTest(test.spec, warning, serious, counts, test.section, "; ".join(notes))
 
 
 def _applies(override: Override, part: Part, at: datetime | None) -> bool:
