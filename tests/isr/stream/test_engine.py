@@ -133,16 +133,40 @@ def test_much_light_keeps_all_signals(bright_input, passes):
     "changes",
     [
         {"_RANGE": 0.0, "_LEAST_RANGE": 0.0},  # the median is not where it is expected
-        {"_LEAST_RANGE": 100.0},  # too wide a range for any decision
         {"_CAPACITY": 1},
     ],
 )
-def test_an_undecided_mark_repeats_the_pass(bright_input, passes, monkeypatch, changes):
+def test_too_few_notes_repeat_the_pass(bright_input, passes, monkeypatch, changes):
     for name, value in changes.items():
         monkeypatch.setattr(marking, name, value)
     fast, plain = both(bright_input)
     assert_results_agree(fast, plain, bright_input.raw)
     assert len(passes) == 2
+
+
+@pytest.mark.parametrize("rows", [60, 59])
+def test_a_mark_that_needs_the_exact_median(bright_input, passes, monkeypatch, rows):
+    """Both an even and an odd number of signals, in a range that is too wide for any decision."""
+    monkeypatch.setattr(marking, "_LEAST_RANGE", 100.0)
+    detector = bright_input.detector
+    amplifiers = tuple(
+        replace(
+            amp,
+            hdu_box=Box(0, 0, 103, rows),
+            serial_overscan=Box(43, 0, 60, rows),
+            parallel_overscan=Box(3, 50, 40, rows - 50),
+        )
+        for amp in detector.amplifiers
+    )
+    given = replace(
+        bright_input,
+        detector=replace(detector, amplifiers=amplifiers),
+        raw=bright_input.raw[:, :rows],
+    )
+    fast, plain = both(given)
+    assert_results_agree(fast, plain, given.raw)
+    assert (fast.mask & Mask.CROSSTALK != 0).sum() == 9
+    assert len(passes) == 1
 
 
 @pytest.mark.parametrize("row", [20, 55])

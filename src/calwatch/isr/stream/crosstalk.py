@@ -98,7 +98,7 @@ def subtract_crosstalk_rows(
     signal = np.empty(columns, np.float32)
     for i in range(n_rows):
         for k in range(coefficients.linear.shape[0]):
-            _pick_up(block, i, coefficients, k, signal)
+            pick_up(block, i, coefficients, k, signal)
             below, not_above, far = _subtract_and_count(
                 block[k, i, :columns],
                 signal,
@@ -117,7 +117,7 @@ def subtract_crosstalk_rows(
 
 
 @njit(cache=True, nogil=True)
-def _pick_up(
+def pick_up(
     block: FloatArray, i: int, coefficients: Coefficients, k: int, signal: FloatArray
 ) -> None:
     """Sum ``c[s,t]·S + c2[s,t]·S²`` over the sources, a few at a time."""
@@ -196,6 +196,21 @@ def _subtract_and_count(
         not_above += one if value <= high else zero
         far += one if (value <= near_low) | (value >= near_high) else zero
     return float(below), float(not_above), float(far)
+
+
+@njit(cache=True, nogil=True)
+def append_between(
+    signal: FloatArray, low: float, high: float, values: FloatArray, count: int
+) -> int:
+    """Append the signals from `low` to `high` to the first `count` values; return the new count.
+
+    Each is written, and the next one over it if it is not wanted, which spares a branch.
+    """
+    last = values.size - 1
+    for x in range(signal.size):
+        values[min(count, last)] = signal[x]
+        count += int((signal[x] >= low) & (signal[x] <= high))
+    return count
 
 
 @njit(cache=True, nogil=True)

@@ -36,7 +36,9 @@ from calwatch.isr.stream.marking import (
     UndecidedError,
     mark_crosstalk,
     marks_from_sample,
+    median_of_middle,
     no_marks,
+    without_median,
 )
 from calwatch.isr.stream.masks import mask_of_calibrations, pixels_without_data
 from calwatch.isr.stream.output import Images, read_only, unused_image
@@ -44,6 +46,7 @@ from calwatch.isr.stream.passes import (
     ROWS_AT_A_TIME,
     Corrections,
     Frame,
+    collect_middle_signals,
     collect_rows,
     correct_rows,
 )
@@ -110,7 +113,8 @@ def run_stream(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> IsrResult
 
     The result is that of `calwatch.isr.reference.run_reference` to float32 rounding. A pass is
     repeated if something turns out other than expected, which is rare: rows of the serial overscan
-    that are more than twice as wide as usual, or crosstalk whose marks need the exact median.
+    that are more than twice as wide as usual, or a median of the crosstalk other than a sample of
+    rows tells. If some marks need that median exactly, its signals alone are collected again.
 
     Raises
     ------
@@ -302,10 +306,32 @@ def _subtracted(plan: _Plan) -> tuple[tuple[ImageCalibration, DoubleArray], ...]
 
 
 def _mark(plan: _Plan, made: _Made) -> None:
-    """Mark the pixels that hold much crosstalk."""
-    if plan.corrections.subtract_crosstalk:
-        marks = made.frame.marks
-        mark_crosstalk(marks, plan.limit, plan.sections, plan.placement, made.images.mask)
+    """Mark the pixels that hold much crosstalk.
+
+    Raises
+    ------
+    UndecidedError
+        If the pass has not noted enough.
+    """
+    if not plan.corrections.subtract_crosstalk:
+        return
+    marks, sections = made.frame.marks, plan.sections
+    medians = _signal_medians(plan, made, without_median(marks, plan.limit, sections))
+    mark_crosstalk(marks, plan.limit, medians, sections, plan.placement, made.images.mask)
+
+
+def _signal_medians(plan: _Plan, made: _Made, amplifiers: list[int]) -> dict[int, float]:
+    """Return the median crosstalk of some amplifiers, for which all rows are read once more."""
+    if not amplifiers:
+        return {}
+    marks, chosen = made.frame.marks, np.array(amplifiers)
+    found = (marks.not_above - marks.below)[chosen]
+    signals = np.empty((chosen.size, int(found.max()) + 1), np.float32)
+    n_nan = collect_middle_signals(made.frame, plan.corrections, chosen, signals)
+    return {
+        k: median_of_middle(signals[j, : found[j]], int(n_nan[j]), marks, k, plan.sections)
+        for j, k in enumerate(amplifiers)
+    }
 
 
 def _finished(

@@ -5,7 +5,7 @@ The rule is that of `calwatch.isr.crosstalk.marked_pixels`.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 
 import numpy as np
 from numba import njit
@@ -97,27 +97,81 @@ def _marks(
     )
 
 
-def mark_crosstalk(
-    marks: Marks, limit: DoubleArray, sections: Sections, placement: Placement, mask: IntArray
-) -> None:
-    """Set CROSSTALK in the mask of the assembled detector.
+def without_median(marks: Marks, limit: DoubleArray, sections: Sections) -> list[int]:
+    """Return the amplifiers of which some marks depend on where in its range the median is.
 
     Raises
     ------
     UndecidedError
-        If the notes do not decide it for some amplifiers.
+        If the notes do not even tell that the median is in its range, or if they are not complete.
     """
     n_amp, listed = limit.size, int(marks.listed[0])
     if listed > marks.values.size:
         raise UndecidedError(frozenset(range(n_amp)))
+    unproved = (marks.kept_as < 0) & ~_median_proved(marks, sections)
+    if unproved.any():
+        raise UndecidedError(frozenset(np.flatnonzero(unproved).tolist()))
     amplifier, values = marks.places[:listed, 0], marks.values[:listed].astype(np.float64)
     low, high = marks.low.astype(np.float64), marks.high.astype(np.float64)
-    marked = (values >= (high + limit)[amplifier]) | (values <= (low - limit)[amplifier])
     possible = (values >= (low + limit)[amplifier]) | (values <= (high - limit)[amplifier])
-    unknown = set(amplifier[possible & ~marked].tolist())
-    unproved = (marks.kept_as < 0) & ~_median_proved(marks, sections)
-    if undecided := unknown | set(np.flatnonzero(unproved).tolist()):
-        raise UndecidedError(undecided)
+    marked = (values >= (high + limit)[amplifier]) | (values <= (low - limit)[amplifier])
+    return sorted(set(amplifier[possible & ~marked].tolist()))
+
+
+def median_of_middle(
+    signals: FloatArray, n_nan: int, marks: Marks, k: int, sections: Sections
+) -> float:
+    """Return the median of all signals of amplifier number `k`, units of the image.
+
+    Parameters
+    ----------
+    signals
+        Those that lie in the range in which the median was expected, in any order.
+    n_nan
+        How many of all signals are no numbers; with any, the median is none either.
+    marks
+        Of a pass that has proved the range.
+    k
+        Number of the amplifier.
+    sections
+        Of the amplifiers.
+    """
+    if n_nan > 0:
+        return np.nan
+    count = sections.rows * sections.columns
+    ranks = [(count - 1) // 2 - int(marks.below[k]), count // 2 - int(marks.below[k])]
+    return float(np.partition(signals, ranks)[ranks].mean())
+
+
+def mark_crosstalk(
+    marks: Marks,
+    limit: DoubleArray,
+    medians: Mapping[int, float],
+    sections: Sections,
+    placement: Placement,
+    mask: IntArray,
+) -> None:
+    """Set CROSSTALK in the mask of the assembled detector.
+
+    Parameters
+    ----------
+    marks
+        What the pass has noted.
+    limit
+        Shape (n_amp,), units of the image.
+    medians
+        Units of the image, of those amplifiers that `without_median` names.
+    sections, placement
+        Of the amplifiers.
+    mask
+        Shape (height, width): changed.
+    """
+    listed = int(marks.listed[0])
+    amplifier, values = marks.places[:listed, 0], marks.values[:listed].astype(np.float64)
+    low, high = marks.low.astype(np.float64), marks.high.astype(np.float64)
+    for known, median in medians.items():
+        low[known] = high[known] = median
+    marked = (values >= (high + limit)[amplifier]) | (values <= (low - limit)[amplifier])
     _mark_listed(marks.places[:listed][marked], sections, placement, mask)
     for k in np.flatnonzero(marks.kept_as >= 0):
         signal = marks.kept[marks.kept_as[k]]

@@ -13,10 +13,16 @@ from numba import njit
 
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from calwatch.isr.stream.charge_transfer import Transfer, correct_row
-from calwatch.isr.stream.crosstalk import Coefficients, Marks, subtract_crosstalk_rows
+from calwatch.isr.stream.crosstalk import (
+    Coefficients,
+    Marks,
+    append_between,
+    pick_up,
+    subtract_crosstalk_rows,
+)
 from calwatch.isr.stream.linearity import Splines, linearize_row
 from calwatch.isr.stream.output import Images, finish_row
-from calwatch.isr.stream.plan import Placement, Sections
+from calwatch.isr.stream.plan import IndexArray, Placement, Sections
 from calwatch.isr.stream.rows import (
     RowCensus,
     SerialFit,
@@ -93,6 +99,26 @@ def _fill_block(
     block: Block, first_row: int, n_rows: int, frame: Frame, corrections: Corrections
 ) -> FloatArray:
     """Take rows through dither, serial overscan, gain and crosstalk; return where they are."""
+    _fill_without_crosstalk(block, first_row, n_rows, frame, corrections)
+    if not corrections.subtract_crosstalk:
+        return block.raw
+    subtract_crosstalk_rows(
+        block.raw,
+        first_row,
+        n_rows,
+        frame.sections,
+        corrections.crosstalk,
+        frame.marks,
+        block.clean,
+    )
+    return block.clean
+
+
+@njit(cache=True, nogil=True)
+def _fill_without_crosstalk(
+    block: Block, first_row: int, n_rows: int, frame: Frame, corrections: Corrections
+) -> None:
+    """Take rows through dither, serial overscan and gain."""
     sections, serial = frame.sections, frame.serial
     take_rows(
         frame.source,
@@ -120,12 +146,6 @@ def _fill_block(
     subtract_levels_and_apply_gain(
         block.raw, first_row, n_rows, sections, serial.levels, corrections.gain
     )
-    if not corrections.subtract_crosstalk:
-        return block.raw
-    subtract_crosstalk_rows(
-        block.raw, first_row, n_rows, sections, corrections.crosstalk, frame.marks, block.clean
-    )
-    return block.clean
 
 
 @njit(cache=True, nogil=True)
@@ -160,6 +180,42 @@ def collect_rows(
                 clean[k, y - first_row + i] = pixels[k, i, x0:x1]
                 for x in range(frame.sections.columns):
                     signal[k, y - first_row + i, x] = block.raw[k, i, x] - pixels[k, i, x]
+
+
+@njit(cache=True, nogil=True)
+def collect_middle_signals(
+    frame: Frame, corrections: Corrections, amplifiers: IndexArray, signals: FloatArray
+) -> IndexArray:
+    """Collect the signals of crosstalk that lie where the median is expected, over all rows.
+
+    Parameters
+    ----------
+    frame, corrections
+        The exposure and what it is corrected with. No marks are noted.
+    amplifiers
+        Shape (n,): which ones.
+    signals
+        Shape (n, one more than there are or more): filled, units of the image.
+
+    Returns
+    -------
+    n_nan
+        Shape (n,): how many signals are no numbers.
+    """
+    block = _new_block(frame, corrections)
+    signal = np.empty(frame.sections.columns, np.float32)
+    found, n_nan = np.zeros(amplifiers.size, np.int64), np.zeros(amplifiers.size, np.int64)
+    rows, marks = frame.sections.rows, frame.marks
+    for first in range(0, rows, ROWS_AT_A_TIME):
+        n_rows = min(ROWS_AT_A_TIME, rows - first)
+        _fill_without_crosstalk(block, first, n_rows, frame, corrections)
+        for j in range(amplifiers.size):
+            k = amplifiers[j]
+            for i in range(n_rows):
+                pick_up(block.raw, i, corrections.crosstalk, k, signal)
+                found[j] = append_between(signal, marks.low[k], marks.high[k], signals[j], found[j])
+                n_nan[j] += np.isnan(signal).sum()
+    return n_nan
 
 
 @njit(cache=True, nogil=True)
