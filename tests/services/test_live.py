@@ -183,6 +183,15 @@ def test_an_event_becomes_numbers_and_nothing_is_lost(live: Live) -> None:
         lambda: live.metric("calwatch_events_undecodable_total") == 1, "the garbage in the counts"
     )
 
+    ready = httpx.get(f"http://127.0.0.1:{live.port}/readyz")
+    says = {check["name"]: check["says"] for check in ready.json()["checks"]}
+    assert ready.status_code == 200, says
+    assert says["workers"] == "1 of 1 live"
+    assert "logevent_imageInOODS[0] at 5, 0 behind" in says["kafka"]
+    assert httpx.get(f"http://127.0.0.1:{live.port}/healthz").status_code == 200
+    assert live.metric("calwatch_exposures_judged_total") == 2
+    assert live.metric("calwatch_step_seconds_count") >= 2 * 5
+
     # An exposure was read out and its file never comes.
     live.sal.readout("MN_O_20260401_000001", component="MNCamera")
     live.sal.flush()
