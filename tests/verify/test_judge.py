@@ -344,7 +344,9 @@ def test_json_brings_the_result_back(make_frame, exposure, limits):
     result = judge_detector(exposure(provenance={"fingerprint": "ab12"}), frame, limits)
     content = to_dict(result)
     text = json.dumps(content, allow_nan=False)
-    assert from_dict(json.loads(text)) == result
+    read = from_dict(json.loads(text))
+    assert read == result
+    assert to_dict(read) == content
     assert set(content) >= {
         "instrument", "exposure", "detector", "calib_type", "verdict", "reason", "amps",
         "detector_tests", "provenance", "algorithm", "limits",

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from calwatch.verify.model import AmpResult, DetectorResult, TestResult, Verdict
 
 
@@ -112,10 +114,14 @@ def tests_from_dict(content: Mapping[str, Any]) -> dict[str, TestResult]:
 
 def _plain(value: Any) -> Any:
     """Return a value that JSON can hold; what is not finite becomes None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float):  # a result holds thousands of these and few of all else
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
     return value

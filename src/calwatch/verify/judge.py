@@ -9,6 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from calwatch.arrays import DoubleArray
 from calwatch.camera.model import Detector
 from calwatch.isr.switches import CALIBRATION_OF_STEP
 from calwatch.verify import bias, dark, flat
@@ -328,14 +329,8 @@ def _provenance(exposure: Exposure, frame: Frame) -> dict[str, Any]:
     }
 
 
-def _arrays(frame: Frame) -> dict[str, Any]:
-    """Return correlations and projections as nested lists, None for what is not a number."""
+def _arrays(frame: Frame) -> dict[str, DoubleArray]:
+    """Return the correlations and projections that were measured."""
     names = ("overscan_correlation", "image_correlation", "row_projection", "column_projection")
     found = {name: getattr(frame.isr.statistics, name) for name in names}
-    return {name: _listed(array.tolist()) for name, array in found.items() if array is not None}
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_listed(item) for item in value]
-    return value if math.isfinite(value) else None
+    return {name: array for name, array in found.items() if array is not None}

@@ -84,8 +84,9 @@ class DetectorResult:
     """Profile and version, such as ``dmtn101 2026-11-22``."""
     warnings: tuple[str, ...] = ()
     """What a person should know and what does not change the verdict."""
-    arrays: Mapping[str, Any] = field(default_factory=dict)
-    """Correlation matrices and projections as nested lists, where they were measured."""
+    arrays: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Correlation matrices and projections where they were measured: arrays with NaN where there is
+    no number; as nested lists with None in results that were read from JSON. ``==`` passes over them."""
 
 
 @dataclass(frozen=True, slots=True)
