@@ -13,6 +13,7 @@ from numba import njit
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.isr.crosstalk import median_of
+from calwatch.isr.selection import around_ranks
 from calwatch.isr.stream.crosstalk import Marks
 from calwatch.isr.stream.plan import Placement, Sections
 
@@ -139,8 +140,10 @@ def median_of_middle(
     if n_nan > 0:
         return np.nan
     count = sections.rows * sections.columns
-    ranks = [(count - 1) // 2 - int(marks.below[k]), count // 2 - int(marks.below[k])]
-    return float(np.partition(signals, ranks)[ranks].mean())
+    rank = (count - 1) // 2 - int(marks.below[k])
+    fraction = (rank + 0.5) / max(signals.size - 1, 1)  # a half, so that rounding is of no account
+    (middle,) = around_ranks(signals, (fraction,))
+    return float(middle[0] if count % 2 else middle.mean())
 
 
 def mark_crosstalk(
