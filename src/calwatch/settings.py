@@ -191,6 +191,9 @@ class Settings(BaseSettings):
     """Which to watch; in the environment separated by commas."""
     ledger: str = Field(default="sqlite:///calwatch.db", min_length=1, repr=False)
     """Where judgements are kept: an SQLite or PostgreSQL URL, or a path."""
+    keep_arrays_days: int | None = Field(default=90, ge=1)
+    """Projections and correlations are dropped from the ledger so long after they were measured;
+    null keeps them. All other numbers stay."""
     limits: str = Field(default="dmtn101", min_length=1)
     """Name of a profile of limits, or the path of a file."""
     camera: str = ""

@@ -103,6 +103,7 @@ def _watch(
     from calwatch.service.lifecycle import SystemClock
     from calwatch.service.online import Role, go_online
     from calwatch.service.progress import Event
+    from calwatch.service.pruning import prune_arrays
     from calwatch.service.remote import RemoteWorkers
 
     # A wrong camera is told now, not exposure by exposure.
@@ -114,6 +115,8 @@ def _watch(
     companions: list[Companion] = []
     if online.publisher is not None:
         companions.append(online.publisher.run)
+    if settings.keep_arrays_days is not None:
+        companions.append(partial(prune_arrays, ledger, settings.keep_arrays_days, clock))
     alarming = None
     if settings.alarms.enabled:
         books = open_books(settings, AlarmStore(ledger), clock)

@@ -86,7 +86,8 @@ class DetectorResult:
     """What a person should know and what does not change the verdict."""
     arrays: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """Correlation matrices and projections where they were measured: arrays with NaN where there is
-    no number; as nested lists with None in results that were read from JSON. ``==`` passes over them."""
+    no number; as nested lists with None in results that were read from JSON. ``==`` passes over
+    them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,56 @@
+"""Arrays are dropped when they are old, at the start and again every day."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import NOON, make_job, make_result
+
+from calwatch.ledger.arrays import measured_arrays
+from calwatch.ledger.store import Ledger
+from calwatch.service import pruning
+
+DAY = timedelta(days=1)
+
+
+class DayByDay:
+    """A clock on which every look is a day later; ends the daemon after so many."""
+
+    def __init__(self, begin: datetime, looks: int, ending: asyncio.Event) -> None:
+        self._now, self._left, self._ending = begin, looks, ending
+
+    def now(self) -> datetime:
+        now, self._now = self._now, self._now + DAY
+        self._left -= 1
+        if not self._left:
+            self._ending.set()
+        return now
+
+    def monotonic(self) -> float:
+        return self._now.timestamp()
+
+
+@pytest.mark.parametrize(("looks", "kept"), [(1, [2, 3, 4]), (3, [4])])
+def test_old_arrays_go_day_by_day(tmp_path: Path, monkeypatch, looks: int, kept: list[int]) -> None:
+    monkeypatch.setattr(pruning, "EVERY_SECONDS", 0.0)
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    jobs = {number: make_job(number) for number in (1, 2, 3, 4)}
+    for number, job in jobs.items():
+        result = replace(make_result(job), arrays={"row_projection": np.ones((2, 3))})
+        ledger.record(result, job.exposure, NOON + number * DAY)
+
+    async def prune() -> None:
+        ending = asyncio.Event()
+        clock = DayByDay(NOON + 92 * DAY, looks, ending)
+        await pruning.prune_arrays(ledger, 90, clock, ending)
+
+    asyncio.run(prune())
+    exposures = {number: job.exposure.exposure_id for number, job in jobs.items()}
+    assert [n for n, e in exposures.items() if measured_arrays(ledger, "LATISS", e, 0)] == kept
+    assert all(len(ledger.results("LATISS", e).results) == 1 for e in exposures.values())
+    ledger.close()
