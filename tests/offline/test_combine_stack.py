@@ -15,7 +15,6 @@ from calwatch.offline.combine_stack import (
     clipped_mean_reference,
     flag_frame,
     prepare_stack,
-    sorting_network,
 )
 
 VALUES = st.one_of(
@@ -55,16 +54,6 @@ def test_pixels_without_values_are_nan() -> None:
     np.testing.assert_array_equal(kept, [[1, 0], [0, 2]])
     np.testing.assert_array_equal(mean, [[3, np.nan], [np.nan, 1.5]])
     np.testing.assert_array_equal(variance, [[np.nan, np.nan], [np.nan, 0.25]])
-
-
-@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
-def test_the_network_sorts_any_values(size: int, seed: int) -> None:
-    values = np.random.default_rng(seed).integers(0, size, size)
-    wanted = np.sort(values)
-    for low, high in sorting_network(size):
-        assert low < high
-        values[[low, high]] = sorted(values[[low, high]])
-    np.testing.assert_array_equal(values, wanted)
 
 
 @given(

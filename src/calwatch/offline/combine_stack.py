@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -10,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from calwatch.arrays import DoubleArray, FloatArray, IntArray
+from calwatch.isr.sorting_network import sorting_network
 
 ByteArray: TypeAlias = NDArray[np.uint8]
 """Flags of pixels."""
@@ -71,32 +71,6 @@ def clipped_mean_reference(
             limit = SIGMA * np.sqrt(np.where(kept > 1, spread, np.inf))
     with np.errstate(invalid="ignore", divide="ignore"):
         return centre, spread / kept, kept.astype(np.int32)
-
-
-@cache
-def sorting_network(size: int) -> IntArray:
-    """Return the pairs to compare, in order, that sort so many values.
-
-    Batcher's merge exchange (Knuth, The Art of Computer Programming, vol. 3, §5.2.2 M). The order
-    of comparisons does not depend on the values, so whole rows of pixels are sorted at a time.
-
-    Returns
-    -------
-    pairs
-        Shape (n, 2): the smaller value goes to the first place of each pair.
-    """
-    pairs = []
-    top = 1 << max(size - 1, 0).bit_length() >> 1
-    p = top
-    while p > 0:
-        q, r, d = top, 0, p
-        while True:
-            pairs += [(i, i + d) for i in range(size - d) if i & p == r]
-            if q == p:
-                break
-            q, r, d = q >> 1, p, q - p
-        p >>= 1
-    return np.array(pairs, np.int32).reshape(-1, 2)
 
 
 @njit(cache=True, nogil=True)
