@@ -66,6 +66,8 @@ class AmpView:
     pixels: GoodPixels
     """Those of the whole detector."""
     found: AmpStatistics
+    inputs: Mapping[str, int]
+    """Exposures that the certified bias and dark were combined from; 0 if not known."""
 
     def mean_of_certified(self, plane: FloatArray) -> float:
         """Return the mean of a plane of a certified calibration over the same good pixels."""
@@ -79,8 +81,10 @@ def measure_pixels(frame: Frame) -> GoodPixels:
 
 def views(frame: Frame, pixels: GoodPixels) -> list[AmpView]:
     """Return every amplifier of a frame, in camera order."""
+    certified = frame.calibrations
+    inputs = {"bias": input_count(certified.bias), "dark": input_count(certified.dark)}
     return [
-        AmpView(frame, i, amp, pixels, pixels.statistics(i))
+        AmpView(frame, i, amp, pixels, pixels.statistics(i), inputs)
         for i, amp in enumerate(frame.detector.amplifiers)
     ]
 
@@ -150,11 +154,9 @@ def error_of_mean(view: AmpView, stdev: float, read_noise: float) -> float:
     overscan = view.frame.isr.statistics.overscan
     parallel = bool(overscan and overscan.parallel_applied[view.index])
     error = mean_error(stdev, view.found.n_good, read_noise, view.amp, parallel)
-    calibrations = view.frame.calibrations
-    inputs = [input_count(calibrations.bias)]
-    if view.frame.calib_type != "bias":
-        inputs.append(input_count(calibrations.dark))
-    return error * math.sqrt(1 + sum(1 / n for n in inputs if n))
+    used = ("bias",) if view.frame.calib_type == "bias" else ("bias", "dark")
+    counts = [view.inputs[calib_type] for calib_type in used]
+    return error * math.sqrt(1 + sum(1 / n for n in counts if n))
 
 
 def input_count(calibration: ImageCalibration | None) -> int:
@@ -179,7 +181,7 @@ def certified_bias_noise(view: AmpView) -> float:
     scale = float(view.frame.isr.gain[view.index]) if bias.units is Units.ADU else 1.0
     variance = view.mean_of_certified(bias.variance)
     noise = scale * math.sqrt(variance) if math.isfinite(variance) and variance > 0 else 0.0
-    count = input_count(bias)
+    count = view.inputs["bias"]
     if not count:
         return noise
     return min(noise, float(view.frame.isr.read_noise[view.index]) / math.sqrt(count))
