@@ -6,11 +6,13 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from fakes import NOON, make_job, make_result
 
+from calwatch.errors import LedgerError
 from calwatch.ledger.arrays import measured_arrays
 from calwatch.ledger.store import Ledger
 from calwatch.service import pruning
@@ -54,3 +56,22 @@ def test_old_arrays_go_day_by_day(tmp_path: Path, monkeypatch, looks: int, kept:
     assert [n for n, e in exposures.items() if measured_arrays(ledger, "LATISS", e, 0)] == kept
     assert all(len(ledger.results("LATISS", e).results) == 1 for e in exposures.values())
     ledger.close()
+
+
+def test_a_ledger_out_of_reach_is_asked_again_the_next_day(monkeypatch) -> None:
+    monkeypatch.setattr(pruning, "EVERY_SECONDS", 0.0)
+    asked = []
+
+    def drop(_ledger: Ledger, before: datetime) -> int:
+        asked.append(before)
+        raise LedgerError("ledger: is locked")
+
+    monkeypatch.setattr(pruning, "drop_arrays", drop)
+
+    async def prune() -> None:
+        ending = asyncio.Event()
+        clock = DayByDay(NOON, 3, ending)
+        await pruning.prune_arrays(cast(Ledger, None), 1, clock, ending)
+
+    asyncio.run(prune())
+    assert asked == [NOON - DAY, NOON, NOON + DAY]

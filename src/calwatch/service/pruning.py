@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 
+from calwatch.errors import LedgerError
 from calwatch.ledger.arrays import drop_arrays
 from calwatch.ledger.store import Ledger
 from calwatch.service.lifecycle import Clock
@@ -17,6 +18,8 @@ EVERY_SECONDS = 86_400.0
 
 async def prune_arrays(ledger: Ledger, keep_days: int, clock: Clock, ending: asyncio.Event) -> None:
     """Drop old arrays now and once a day, until told to end. Results stay.
+
+    A ledger that cannot be written is logged, and tried again the next day.
 
     Parameters
     ----------
@@ -28,18 +31,16 @@ async def prune_arrays(ledger: Ledger, keep_days: int, clock: Clock, ending: asy
         The time.
     ending
         Set when the daemon ends.
-
-    Raises
-    ------
-    LedgerError
-        If the ledger cannot be written.
     """
+    log = structlog.get_logger("calwatch")
     while not ending.is_set():
         before = clock.now() - timedelta(days=keep_days)
-        dropped = await asyncio.to_thread(drop_arrays, ledger, before)
-        if dropped:
-            structlog.get_logger("calwatch").info(
-                "arrays dropped", number=dropped, judged_before=before.isoformat()
-            )
+        try:
+            dropped = await asyncio.to_thread(drop_arrays, ledger, before)
+        except LedgerError as error:  # tomorrow is soon enough
+            log.warning("old arrays not dropped", reason=str(error))
+        else:
+            if dropped:
+                log.info("old arrays dropped", number=dropped, judged_before=before.isoformat())
         with suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), EVERY_SECONDS)
