@@ -31,9 +31,14 @@ from calwatch.service.lifecycle import SystemClock
 from calwatch.service.measures import (
     BUILD,
     DELAYED,
+    DETECTORS,
+    EXPOSURES,
     FAILURES,
+    LAG,
     LAST_JUDGED,
     LAST_PASSED,
+    STEP_SECONDS,
+    TESTS_FAILED,
     WORKER_DEATHS,
 )
 from calwatch.service.observing import Observing
@@ -141,8 +146,11 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory) -> Iterator[Watched]:
-    for gauge in (LAST_JUDGED, LAST_PASSED, BUILD):  # of other tests in this process
-        gauge.clear()
+    # What other tests of this process have counted would be shown beside what is counted here.
+    for metric in (LAST_JUDGED, LAST_PASSED, BUILD, EXPOSURES, DETECTORS, STEP_SECONDS, LAG):
+        metric.clear()
+    for metric in (TESTS_FAILED, FAILURES, publishing.PUBLISHED, alarm_counters.TOLD):
+        metric.clear()
     registry = CollectorRegistry()
     intake = IntakeCounters(registry)
     port = free_port()

@@ -160,8 +160,7 @@ class KafkaSource:
                     reading.result()
                     return
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await end_task(reading)
 
     async def _read(self, box: _Box) -> None:
         consumer = AIOKafkaConsumer(
@@ -191,6 +190,18 @@ class KafkaSource:
     def _count_rebalance(self) -> None:
         self._rebalances += 1
         self._counters.rebalances.inc()
+
+
+async def end_task(task: asyncio.Task[None], again_seconds: float = 1.0) -> None:
+    """Cancel a task and wait until it has ended, whatever it ends with.
+
+    It is cancelled again if it goes on: a library may lose a cancellation, as `asyncio.wait_for`
+    of Python 3.11 does when what it waits for is done at the same moment.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=again_seconds)
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class _Box:
