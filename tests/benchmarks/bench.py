@@ -12,6 +12,7 @@ to agree do not.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import tempfile
@@ -143,6 +144,7 @@ def run(given: argparse.Namespace, root: Path) -> tuple[list[Table], bool]:
     frames = load_frames(root, given.detector)
     keep_freed_memory()  # as every worker does
     judge = Judge(JudgeSettings())
+    gc.freeze()  # as well
     tables: list[Table] = []
     good = True
 
