@@ -185,7 +185,8 @@ class KafkaSource:
         finally:
             self._reading = None
             with suppress(Exception):  # it is being given up
-                await asyncio.wait_for(consumer.stop(), _CLOSE_SECONDS)
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await consumer.stop()
 
     def _count_rebalance(self) -> None:
         self._rebalances += 1
@@ -356,7 +357,8 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
             return
         self._commit_at = now + _COMMIT_EVERY_SECONDS
         try:
-            await asyncio.wait_for(self._consumer.commit(offsets), _COMMIT_SECONDS)
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await self._consumer.commit(offsets)
         except (KafkaError, TimeoutError) as error:
             self._counters.commit_failures.inc()
             if not self._commit_failed:

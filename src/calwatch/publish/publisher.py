@@ -246,7 +246,8 @@ class Publisher:
     async def _ends_within(self, seconds: float) -> bool:
         """Wait, and tell whether we were told to stop meanwhile."""
         try:
-            await asyncio.wait_for(self._ending.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._ending.wait()
         except TimeoutError:
             return False
         return True
@@ -254,7 +255,8 @@ class Publisher:
     async def _sleep(self) -> None:
         """Wait for something to do."""
         try:
-            await asyncio.wait_for(self._awake.wait(), self._idle_seconds)
+            async with asyncio.timeout(self._idle_seconds):
+                await self._awake.wait()
         except TimeoutError:
             return
 

@@ -348,5 +348,6 @@ async def _patiently(ask: Callable[[], T], stop: asyncio.Event | None = None) ->
 async def _ends_within(stop: asyncio.Event, seconds: float) -> bool:
     """Wait, and tell whether we were told to stop meanwhile."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     return stop.is_set()

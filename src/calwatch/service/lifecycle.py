@@ -64,7 +64,8 @@ class Stop:
     async def sleep(self, seconds: float) -> bool:
         """Sleep, or less if asked to stop meanwhile; tell whether to stop."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._asked.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
         return self.asked
 
 

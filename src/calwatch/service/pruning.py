@@ -43,4 +43,5 @@ async def prune_arrays(ledger: Ledger, keep_days: int, clock: Clock, ending: asy
             if dropped:
                 log.info("old arrays dropped", number=dropped, judged_before=before.isoformat())
         with suppress(TimeoutError):
-            await asyncio.wait_for(ending.wait(), EVERY_SECONDS)
+            async with asyncio.timeout(EVERY_SECONDS):
+                await ending.wait()
