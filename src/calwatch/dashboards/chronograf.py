@@ -15,6 +15,7 @@ from calwatch.dashboards.model import (
     Kind,
     Panel,
     Variable,
+    filled_in,
 )
 
 Json = dict[str, Any]
@@ -53,13 +54,6 @@ def render(dashboard: Dashboard, store: Store) -> Json:
             "links": {"self": "", "cells": "", "templates": ""},
         },
     }
-
-
-def filled_in(query: str) -> str:
-    """Return a query with Chronograf's own template variables in it."""
-    for ours, theirs in _FILLED_IN.items():
-        query = query.replace(ours, theirs)
-    return query
 
 
 def _cells(dashboard: Dashboard) -> list[Json]:
@@ -106,7 +100,7 @@ def _cell(panel: Panel, identity: str, place: Json) -> Json:
 
 
 def _query(query: str) -> Json:
-    text = filled_in(query)
+    text = filled_in(query, _FILLED_IN)
     return {
         "query": text,
         "queryConfig": {

@@ -17,6 +17,7 @@ from calwatch.dashboards.model import (
     Row,
     Source,
     Variable,
+    filled_in,
 )
 
 Json = dict[str, Any]
@@ -78,13 +79,6 @@ def render(dashboard: Dashboard) -> Json:
         ],
         "panels": _panels(dashboard),
     }
-
-
-def filled_in(query: str) -> str:
-    """Return a query with Grafana's own variables in it."""
-    for ours, theirs in _FILLED_IN.items():
-        query = query.replace(ours, theirs)
-    return query
 
 
 def _panels(dashboard: Dashboard) -> list[Json]:
@@ -150,7 +144,7 @@ def _target(panel: Panel, query: str, letter: str, source: Source) -> Json:
     return {
         "refId": letter,
         "datasource": _datasource(source),
-        "query": filled_in(query),
+        "query": filled_in(query, _FILLED_IN),
         "rawQuery": True,
         "resultFormat": "table" if as_table else "time_series",
         "alias": panel.label or "$col",

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 TIME, INTERVAL, INSTRUMENT, DETECTOR = "@time", "@interval", "@instrument", "@detector"
 """Stand in a query for what each program fills in by itself: the time range, the width of a time
 bin, and the conditions that choose the instrument and the detector."""
+
+
+def filled_in(query: str, words: Mapping[str, str]) -> str:
+    """Return a query with a program's own words in the place of ours."""
+    for ours, theirs in words.items():
+        query = query.replace(ours, theirs)
+    return query
 
 
 class Kind(StrEnum):
