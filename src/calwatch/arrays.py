@@ -16,6 +16,9 @@ DoubleArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int32]
 """Raw counts and mask bits."""
 
+IndexArray: TypeAlias = NDArray[np.int64]
+"""Places and counts."""
+
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 AnyArray: TypeAlias = NDArray[Any]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calwatch.arrays import AnyArray, IntArray
+from calwatch.arrays import AnyArray, IndexArray, IntArray
 from calwatch.camera.hdus import Hdu
 from calwatch.camera.model import Amplifier, Detector
 from calwatch.camera.rice import BLOCK_PIXELS, decode_rows
@@ -53,9 +53,9 @@ class RawTiles:
     """Each amplifier's HDU, for messages."""
     data: NDArray[np.uint8]
     """The whole file, and `calwatch.camera.rice.PADDING` more bytes."""
-    offsets: NDArray[np.int64]
+    offsets: IndexArray
     """Shape (n_amp, rows): where each tile begins in ``data``, bytes."""
-    lengths: NDArray[np.int64]
+    lengths: IndexArray
     """Shape (n_amp, rows), bytes."""
     columns: int
     """Pixels of a row."""
@@ -177,9 +177,7 @@ def _heap(rows: int) -> int:
     return _DESCRIPTOR.itemsize * rows
 
 
-def _descriptors(
-    data: NDArray[np.uint8], hdu: Hdu, source: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _descriptors(data: NDArray[np.uint8], hdu: Hdu, source: str) -> tuple[IndexArray, IndexArray]:
     """Return where each row's tile begins in the file, and its length."""
     rows = hdu.image_shape[0]
     table = np.frombuffer(data, _DESCRIPTOR, rows, hdu.data_start)

@@ -32,7 +32,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from calwatch.arrays import IntArray
+from calwatch.arrays import IndexArray, IntArray
 
 BLOCK_PIXELS = 32
 PADDING = 128
@@ -274,8 +274,8 @@ def _row_pair(
 @njit(cache=True, nogil=True)
 def _first_outside(
     data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    lengths: NDArray[np.int64],
+    offsets: IndexArray,
+    lengths: IndexArray,
     first: int,
     last: int,
 ) -> int:
@@ -290,8 +290,8 @@ def _first_outside(
 @njit(cache=True, nogil=True)
 def decode_rows(
     data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    lengths: NDArray[np.int64],
+    offsets: IndexArray,
+    lengths: IndexArray,
     first: int,
     last: int,
     out: IntArray,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import DoubleArray, FloatArray, IntArray
+from calwatch.arrays import DoubleArray, FloatArray, IndexArray, IntArray
 
 _KEYS = 1 << 16
 """Float32 values are told apart by their upper 16 bits, counted from the middle of the sample."""
@@ -44,8 +44,8 @@ def ranges_around(sample: FloatArray, fractions: DoubleArray, margin: float) -> 
     for k in range(fractions.size):
         below = int(max(fractions[k] - margin, 0.0) * last)
         above = int(np.ceil(min(fractions[k] + margin, 1.0) * last))
-        ends[k, 0] = pivot + _least_of_key(_key_at(counts, below))
-        ends[k, 1] = pivot + _least_of_key(_key_at(counts, above) + 1)
+        ends[k, 0] = pivot + _least_of_key(bin_of_rank(counts, below))
+        ends[k, 1] = pivot + _least_of_key(bin_of_rank(counts, above) + 1)
     return ends
 
 
@@ -71,13 +71,13 @@ def _least_of_key(key: int) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _key_at(counts: IntArray, rank: int) -> int:
-    """Return the first key up to which more values lie than the rank."""
+def bin_of_rank(counts: IntArray | IndexArray, rank: int) -> int:
+    """Return the first bin up to which more values lie than the rank; the last if none is."""
     total = 0
-    for key in range(counts.size):
-        total += counts[key]
+    for bin_ in range(counts.size):
+        total += counts[bin_]
         if total > rank:
-            return key
+            return bin_
     return counts.size - 1
 
 

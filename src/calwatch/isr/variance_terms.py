@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import BoolArray, FloatArray
+from calwatch.arrays import BoolArray, FloatArray, IndexArray
 from calwatch.isr.stream.output import read_only, unused_image
-from calwatch.isr.stream.plan import IndexArray
 
 CELL = 64
 """Pixels of a row of which the variance is worked out together: a few lines of the cache."""

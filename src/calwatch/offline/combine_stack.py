@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from calwatch.arrays import DoubleArray, FloatArray, IntArray
-from calwatch.isr.sorting_network import sorting_network
+from calwatch.isr.sorting_network import sort_lanes, sorting_network
 
 ByteArray: TypeAlias = NDArray[np.uint8]
 """Flags of pixels."""
@@ -123,12 +123,7 @@ def _sort_row(
             good = np.isfinite(source[x])
             place[x] = source[x] if good else np.inf
             n_good[x] += good
-    for pair in range(network.shape[0]):
-        low, high = values[network[pair, 0]], values[network[pair, 1]]
-        for x in range(low.size):
-            a, b = low[x], high[x]
-            low[x] = a if a < b else b
-            high[x] = b if a < b else a
+    sort_lanes(values, network)
 
 
 @njit(cache=True, nogil=True)

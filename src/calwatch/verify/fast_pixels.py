@@ -94,7 +94,7 @@ class FastPixels:
         """Return the mean of a plane of a calibration over the good pixels."""
         return mean_by_rows(
             plane, self._image, self._mask, self._places[k], _EXCLUDED,
-            self._found[k].good_in_row, _row_sums.of(plane, self._boxes[k]),
+            self._found[k].good_in_row, _row_sums(plane, self._boxes[k]),
         )  # fmt: skip
 
     def mean_variances(self, isr: IsrResult) -> list[float]:

@@ -65,7 +65,7 @@ def test_what_is_remembered_of_an_image_is_forgotten_with_it():
     calls = []
     sums = Remembered(lambda image, box: calls.append(box) or float(image[box.slices].sum()))
     image, box = np.ones((4, 5), np.float32), Box(0, 0, 5, 4)
-    assert (sums.of(image, box), sums.of(image, box), sums.of(image, Box(0, 0, 1, 1))) == (
+    assert (sums(image, box), sums(image, box), sums(image, Box(0, 0, 1, 1))) == (
         20,
         20,
         1,

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import DoubleArray, FloatArray, IntArray
-from calwatch.isr.stream.plan import IndexArray, Sections
+from calwatch.arrays import DoubleArray, FloatArray, IndexArray, IntArray
+from calwatch.isr.stream.plan import Sections
 
 SOURCES_AT_A_TIME = 4
 """Sources summed in one loop; coefficients and blocks are padded to a multiple of it."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import ref
 
 import numpy as np
 
-from calwatch.arrays import BoolArray, IntArray
+from calwatch.arrays import BoolArray, IndexArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import ImageCalibration
 from calwatch.isr.corrections import mask_defects
 from calwatch.isr.model import IsrInput
+from calwatch.isr.remembered import Remembered
 from calwatch.isr.steps import AmplifierFacts, Steps
-from calwatch.isr.stream.plan import IndexArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,20 +24,13 @@ class MaskedPixels:
     bits: IntArray
 
 
-_known: dict[int, tuple[ref[IntArray], MaskedPixels]] = {}
-"""By identity of a mask, as long as that lives."""
-
-
-def masked_pixels(mask: IntArray) -> MaskedPixels:
-    """Return the masked pixels of a calibration's mask, which is searched only once."""
-    key = id(mask)
-    known = _known.get(key)
-    if known is not None and known[0]() is mask:
-        return known[1]
+def _search(mask: IntArray) -> MaskedPixels:
     places = np.flatnonzero(mask)
-    found = MaskedPixels(places, np.asarray(mask).ravel()[places])
-    _known[key] = (ref(mask, lambda _: _known.pop(key, None)), found)
-    return found
+    return MaskedPixels(places, np.asarray(mask).ravel()[places])
+
+
+masked_pixels = Remembered(_search)
+"""Of a calibration's mask, which is searched only once."""
 
 
 def mask_of_calibrations(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IndexArray, IntArray
 from calwatch.isr.stream.charge_transfer import Transfer, correct_row
 from calwatch.isr.stream.crosstalk import (
     Coefficients,
@@ -22,7 +22,7 @@ from calwatch.isr.stream.crosstalk import (
 )
 from calwatch.isr.stream.linearity import Splines, linearize_row
 from calwatch.isr.stream.output import Images, finish_row
-from calwatch.isr.stream.plan import IndexArray, Placement, Sections
+from calwatch.isr.stream.plan import Placement, Sections
 from calwatch.isr.stream.rows import (
     RowCensus,
     SerialFit,

@@ -5,19 +5,15 @@ Everything here is a named tuple of numbers and arrays, which is the form that k
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from calwatch.arrays import BoolArray, FloatArray
+from calwatch.arrays import BoolArray, FloatArray, IndexArray
 from calwatch.camera.model import Amplifier, Detector
 from calwatch.isr import parallel_overscan, serial_overscan
 from calwatch.isr.model import IsrInput
 from calwatch.isr.steps import AmplifierFacts, Steps
-
-IndexArray: TypeAlias = NDArray[np.int64]
-"""Places and counts."""
 
 
 class CannotStreamError(Exception):

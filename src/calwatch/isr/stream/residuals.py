@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import DoubleArray, FloatArray, IntArray
+from calwatch.arrays import DoubleArray, FloatArray, IndexArray, IntArray
 from calwatch.isr.clipped import IQR_TO_SIGMA
+from calwatch.isr.ranks import bin_of_rank
 from calwatch.isr.serial_overscan import N_SIGMA, PASSES, overscan_statistics
-from calwatch.isr.stream.plan import IndexArray
 
 _BINS = 4096
 _REACH = 8.0
@@ -54,8 +54,8 @@ def _quartiles(values: FloatArray, bins_per_unit: float) -> tuple[float, float, 
     last = values.size - 1
     for quarter in range(1, 4):
         low = quarter * last // 4
-        wanted[_bin_of_rank(counts, low)] = 1
-        wanted[_bin_of_rank(counts, min(low + 1, last))] = 1
+        wanted[bin_of_rank(counts, low)] = 1
+        wanted[bin_of_rank(counts, min(low + 1, last))] = 1
     if wanted[0] or wanted[_BINS - 1]:
         return np.nan, np.nan, np.nan
     chosen = _chosen(values, keys, wanted)
@@ -74,16 +74,6 @@ def _fill_keys(values: FloatArray, bins_per_unit: float, keys: IntArray) -> None
         place = values[i] * scale + middle
         place = place if place > 0 else np.float32(0.0)
         keys[i] = np.int32(place if place < top else top)
-
-
-@njit(cache=True, nogil=True)
-def _bin_of_rank(counts: IndexArray, rank: int) -> int:
-    total = 0
-    for key in range(counts.size):
-        total += counts[key]
-        if total > rank:
-            return key
-    return counts.size - 1
 
 
 @njit(cache=True, nogil=True)
@@ -116,7 +106,7 @@ def _at_rank(
 def _place(counts: IndexArray, wanted: IntArray, rank: int) -> int:
     """Return where the value of a rank of all values stands among the chosen."""
     place = rank
-    for key in range(_bin_of_rank(counts, rank)):
+    for key in range(bin_of_rank(counts, rank)):
         if not wanted[key]:
             place -= counts[key]
     return place

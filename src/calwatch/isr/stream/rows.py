@@ -8,13 +8,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IndexArray, IntArray
 from calwatch.camera.raw_tiles import RawTiles
 from calwatch.camera.rice import decode_rows
 from calwatch.isr.census import Census, row_census
 from calwatch.isr.sorting_network import sort_lanes
 from calwatch.isr.stream.output import read_only
-from calwatch.isr.stream.plan import CannotStreamError, IndexArray, Placement, Sections
+from calwatch.isr.stream.plan import CannotStreamError, Placement, Sections
 from calwatch.isr.stream.twister import DrawArray
 from calwatch.isr.stream.vector_level import vector_level, vector_sigma
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calwatch.arrays import DoubleArray, FloatArray
+from calwatch.arrays import DoubleArray, FloatArray, IndexArray
 from calwatch.calibrations.model import ImageCalibration
 from calwatch.camera.model import Detector
 from calwatch.isr.corrections import NO_DATA_VARIANCE
 from calwatch.isr.interpolation import Replaced
 from calwatch.isr.remembered import Remembered
 from calwatch.isr.stream.output import read_only, unused_image
-from calwatch.isr.stream.plan import IndexArray
 from calwatch.isr.variance_terms import VarianceTerms, fill_box
 
 
@@ -96,7 +95,7 @@ class VarianceParts:
             least += self.read_noise**2
         for calibration, factor in self.subtracted:
             boxes = [amp.bbox for amp in self.detector.amplifiers]
-            least += factor**2 * [_smallest.of(calibration.variance, box) for box in boxes]
+            least += factor**2 * [_smallest(calibration.variance, box) for box in boxes]
         return least.astype(np.float32)
 
 
