@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -41,13 +41,37 @@ class Cost:
         return 1000.0 * statistics.median(self.wall)
 
 
-def interleaved(contenders: Mapping[str, Callable[[], object]], runs: int) -> dict[str, Cost]:
-    """Run all contenders in turn, so often; each must have run before, unmeasured."""
-    costs = {name: Cost() for name in contenders}
-    for _ in range(runs):
-        for name, work in contenders.items():
-            costs[name].add(work)
-    return costs
+class Apart:
+    """Something that is measured, in a process of its own, which the others cannot disturb.
+
+    Parameters
+    ----------
+    make
+        Called in that process, with the arguments; returns what is measured.
+    """
+
+    def __init__(self, make: Callable[..., Callable[[], object]], *arguments: Any) -> None:
+        context = get_context("spawn")
+        self._pool = ProcessPoolExecutor(
+            1, mp_context=context, initializer=_begin, initargs=(make, arguments)
+        )
+        self.cost = Cost()
+
+    def answer(self) -> Any:
+        """Run once, unmeasured, and return what it returns."""
+        return self._pool.submit(_answer).result()
+
+    def run(self) -> None:
+        """Run once more, measured."""
+        cpu, wall = self._pool.submit(_run).result()
+        self.cost.cpu.append(cpu)
+        self.cost.wall.append(wall)
+
+    def end(self) -> float:
+        """End the process; return its peak resident size, MB."""
+        peak = self._pool.submit(_peak).result()
+        self._pool.shutdown()
+        return peak
 
 
 def percentile_words(values: list[float], scale: float = 1000.0) -> list[str]:
@@ -57,14 +81,26 @@ def percentile_words(values: list[float], scale: float = 1000.0) -> list[str]:
     return [f"{scale * v:.2f}" for v in (statistics.median(ordered), p99, ordered[-1])]
 
 
-def peak_megabytes(work: Callable[..., object], *arguments: Any) -> float:
-    """Return the peak resident size of a fresh process that does this, MB."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_peak, work, arguments).result()
+_work: Callable[[], object]
+"""What this process measures, where it is one of `Apart`."""
 
 
-def _peak(work: Callable[..., object], arguments: tuple[Any, ...]) -> float:
-    work(*arguments)
+def _begin(make: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]) -> None:
+    global _work
+    _work = make(*arguments)
+
+
+def _answer() -> object:
+    return _work()
+
+
+def _run() -> tuple[float, float]:
+    cost = Cost()
+    cost.add(_work)
+    return cost.cpu[0], cost.wall[0]
+
+
+def _peak() -> float:
     # Not ``getrusage``: a process inherits what that says from the one that made it.
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
