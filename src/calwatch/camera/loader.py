@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from calwatch.camera.model import Amplifier, Box, Camera, Detector
+from calwatch.camera.model import Amplifier, Box, Camera, Detector, Place
+from calwatch.camera.placing import Point, in_a_row, place_in_raft
 from calwatch.camera.schema import KEYWORDS, AmplifierEntry, CameraFile, DetectorEntry, Layout
 from calwatch.errors import CameraError
 
@@ -129,6 +130,8 @@ class _Builder:
         file = self._file
         layouts = {kind: self._amplifiers(kind, lay) for kind, lay in file.layouts.items()}
         detectors = tuple(self._detector(entry, layouts) for entry in self._entries())
+        if any(entry.at is None for entry in self._entries()):
+            detectors = in_a_row(detectors)
         self._check_unique("number", [d.number for d in detectors])
         self._check_unique("name", [d.name for d in detectors])
         accepted = tuple(dict.fromkeys((file.raw.compression, *file.raw.accepted)))
@@ -167,6 +170,10 @@ class _Builder:
                     raise self._fail(
                         f"{field}.layout", f"neither raft nor slot {slot_name} has one"
                     )
+                at: Point | None = None
+                yaw: int = raft.yaw
+                if slot.at is not None:
+                    at, yaw = place_in_raft(slot.at, slot.yaw, raft.at, raft.yaw)
                 yield DetectorEntry(
                     number=raft.first + offset,
                     name=f"{raft_name}_{slot_name}",
@@ -175,6 +182,8 @@ class _Builder:
                     reb=f"{raft_name}_{slot.reb}",
                     layout=layout,
                     purpose=slot.purpose,
+                    at=at,
+                    yaw=yaw,
                     serial=raft.serials.get(slot_name, ""),
                 )
         if not self._file.detectors and not self._file.rafts:
@@ -218,6 +227,7 @@ class _Builder:
             height=layout.detector[1],
             amplifiers=layouts[entry.layout],
             parts=parts,
+            place=Place(*(entry.at or (0.0, 0.0)), entry.yaw, self._file.pixel_mm),
             former_serials=entry.former_serials,
         )
 

@@ -54,6 +54,19 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a detector is in the focal plane, as one looks at its image: x to the right, y up."""
+
+    x: float
+    y: float
+    """Centre, mm from the centre of the camera."""
+    yaw: int
+    """Degrees by which the assembled frame is turned, counter-clockwise: 0, 90, 180 or 270."""
+    pixel: float
+    """Size of a pixel, mm."""
+
+
+@dataclass(frozen=True, slots=True)
 class Amplifier:
     """One amplifier of one detector."""
 
@@ -115,6 +128,8 @@ class Detector:
     parts: tuple[tuple[str, str], ...]
     """The path through the tree of parts, from the top down: (level, name) pairs such as
     ``(("focal plane", "LSSTCam"), ("raft", "R22"), ("REB", "R22_Reb1"), ("CCD", "R22_S11"))``."""
+    place: Place = Place(0.0, 0.0, 0, 0.01)
+    """In the focal plane; a camera file that gives none has its detectors in a row."""
     former_serials: tuple[str, ...] = ()
     """Serial numbers of CCDs that held this place before, which older raws still name."""
 

@@ -12,6 +12,9 @@ Compression = Literal["RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "NONE"]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.+-]+$")]
 Size = Annotated[int, Field(gt=0)]
 Index = Annotated[int, Field(ge=0)]
+Millimetres = Annotated[float, Field(allow_inf_nan=False)]
+Yaw = Literal[0, 90, 180, 270]
+"""Degrees, counter-clockwise."""
 
 KEYWORDS = (
     "instrument",
@@ -108,6 +111,9 @@ class DetectorEntry(_Strict):
     reb: Name
     layout: Name
     purpose: Literal["SCIENCE", "GUIDER", "WAVEFRONT"] = "SCIENCE"
+    at: tuple[Millimetres, Millimetres] | None = None
+    """Centre in the focal plane."""
+    yaw: Yaw = 0
     serial: str = ""
     former_serials: tuple[str, ...] = ()
 
@@ -118,6 +124,9 @@ class Slot(_Strict):
     reb: Name
     layout: Name | None = None
     purpose: Literal["SCIENCE", "GUIDER", "WAVEFRONT"] = "SCIENCE"
+    at: tuple[Millimetres, Millimetres] | None = None
+    """Centre in the raft's own frame."""
+    yaw: Yaw = 0
 
 
 class RaftType(_Strict):
@@ -131,6 +140,9 @@ class Raft(_Strict):
 
     type: Name
     first: Index
+    at: tuple[Millimetres, Millimetres] = (0.0, 0.0)
+    """Centre in the focal plane."""
+    yaw: Yaw = 0
     layout: Name | None = None
     serials: dict[Name, str] = Field(default_factory=dict)
 
@@ -190,6 +202,7 @@ class CameraFile(_Strict):
     sequencer_keywords: list[str] = Field(default_factory=list)
     filters: dict[str, str] = Field(default_factory=dict)
     raw: RawLayout
+    pixel_mm: float = Field(default=0.01, gt=0, allow_inf_nan=False)
     isr: dict[str, bool | list[str]] = Field(default_factory=dict)
     optional_calibrations: list[str] = Field(default_factory=list)
     parts: list[Part] = Field(min_length=1)
