@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +13,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from episodes import make_alarm, make_transition
 from fakes import NOON, make_exposure, make_job, make_result, merge
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, Table, delete, select, text
 
 from calwatch.errors import LedgerError
 from calwatch.ledger.alarms import AlarmStore, Written
 from calwatch.ledger.engine import open_engine, parse_url, writing
+from calwatch.ledger.inserts import insert_all
 from calwatch.ledger.outbox import AlarmTold, Outbox
 from calwatch.ledger.store import Ledger
-from calwatch.ledger.tables import metadata, outbox
+from calwatch.ledger.tables import brief, metadata, outbox
 from calwatch.ledger.upgrade import _config, schema_version, upgrade
+from calwatch.verify.brief import brief_of, to_plain
 
 
 @contextmanager
@@ -89,13 +92,23 @@ def record(ledger: Ledger, number: int) -> None:
     )
 
 
-def test_a_ledger_without_alarms_keeps_all_it_has(ledger_url: str) -> None:
+def without_briefs(connection: Connection, table: Table, new: list[dict]) -> None:
+    """Insert as a version did that had no table of briefs."""
+    if table is not brief:
+        insert_all(connection, table, new)
+
+
+def test_a_ledger_without_alarms_keeps_all_it_has(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the version before wrote is there, and the outbox goes on from its last number."""
     with migrating(ledger_url) as (connection, config):
         command.upgrade(config, "0002")
     old = Ledger(open_engine(parse_url(ledger_url), 1.0), publishing=True)
-    record(old, 1)
-    record(old, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("calwatch.ledger.store.insert_all", without_briefs)
+        record(old, 1)
+        record(old, 2)
     sent = delete(outbox).where(outbox.c.id > 2)
     old.write(lambda c: c.execute(sent), "test")
     old.close()
@@ -110,6 +123,9 @@ def test_a_ledger_without_alarms_keeps_all_it_has(ledger_url: str) -> None:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     assert [row[:-1] for row in after.pop("outbox")] == before.pop("outbox")
     assert after == before
+    written = ledger.read(lambda c: c.execute(select(brief.c.judgement_id, brief.c.content)).all())
+    expected = [to_plain(brief_of(make_result(make_job(n), value=float(n)))) for n in (1, 2)]
+    assert [row.content for row in written] == [json.loads(json.dumps(one)) for one in expected]
     alarm = make_alarm()
     work = Written({}, [alarm], [make_transition(alarm)])
     AlarmStore(ledger).step("LSSTCam", lambda _: work, "test")

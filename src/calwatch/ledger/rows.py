@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from calwatch.butler.model import ExposureRecord
+from calwatch.verify.brief import brief_of, to_plain
 from calwatch.verify.codec import tests_to_dict
 from calwatch.verify.model import DetectorResult, ExposureResult, Verdict
 
@@ -60,6 +61,16 @@ def _measurement(judgement_id: int, level: str, metric: str, values: list[float 
         "level": level,
         "metric": metric,
         "values": [_finite(value) for value in values],
+    }
+
+
+def brief_row(judgement_id: int, result: DetectorResult) -> Row:
+    """Return the row of a result in short."""
+    brief = brief_of(result)
+    return {
+        "judgement_id": judgement_id,
+        "sequencer": brief.sequencer,
+        "content": to_plain(brief),
     }
 
 

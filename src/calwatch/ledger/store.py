@@ -25,6 +25,7 @@ from calwatch.ledger.engine import (
 from calwatch.ledger.inserts import dialect_insert, insert_all, insert_once
 from calwatch.ledger.tables import (
     alarm_queue,
+    brief,
     exposure_verdict,
     judgement,
     measured_array,
@@ -168,6 +169,7 @@ class Ledger:
             if judgement_id is None:
                 return False
             insert_all(connection, measurement, rows.measurement_rows(judgement_id, result))
+            insert_all(connection, brief, [rows.brief_row(judgement_id, result)])
             insert_all(connection, measured_array, rows.array_rows(judgement_id, result))
             insert_all(connection, provenance, rows.provenance_rows(judgement_id, result))
             self.announce(connection, judged_at, judgement_id=judgement_id)

@@ -84,6 +84,15 @@ measured_array = Table(
 """Projections and correlations of one judgement. They are most of the bytes and the least asked
 for, so they stand apart from the document and may be dropped after some time."""
 
+brief = Table(
+    "brief",
+    metadata,
+    Column("judgement_id", BigId, ForeignKey("judgement.id"), primary_key=True),
+    Column("sequencer", Text, nullable=False),
+    Column("content", CompressedJson, nullable=False),
+)
+"""One judgement in short (`calwatch.verify.brief`): trends and pictures read thousands of these."""
+
 provenance = Table(
     "provenance",
     metadata,

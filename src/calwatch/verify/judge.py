@@ -160,7 +160,11 @@ def judge_numbers(
         amps=judged,
         detector_metrics=finite(detector_metrics),
         detector_tests=tests,
-        provenance={**exposure.provenance, "missing": missing},
+        provenance={
+            **exposure.provenance,
+            "sequencer": dict(exposure.sequencer),
+            "missing": missing,
+        },
         algorithm=ALGORITHM,
         limits=limits.label,
         warnings=tuple(dict.fromkeys(warnings)),
