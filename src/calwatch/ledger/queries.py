@@ -67,7 +67,7 @@ class RunVerdict:
     """Number of exposures by verdict."""
 
 
-def _latest() -> ColumnElement[bool]:
+def latest() -> ColumnElement[bool]:
     """Keep the last judgement of each exposure and detector under its algorithm."""
     later = judgement.alias("later")
     return ~exists().where(
@@ -103,6 +103,7 @@ def last_values_statement(
     algorithm: str,
     before: datetime | None,
     physical_filter: str | None,
+    since: datetime | None = None,
 ) -> Select[Any]:
     """Select the last ``n`` values of a metric, newest first, through ``ix_judgement_trend``."""
     j = judgement.c
@@ -130,13 +131,15 @@ def last_values_statement(
             j.calib_type == calib_type,
             j.exposure_end_utc.is_not(None),
             j.algorithm == algorithm,
-            _latest(),
+            latest(),
         )
         .order_by(j.exposure_end_utc.desc())
         .limit(n)
     )
     if before is not None:
         statement = statement.where(j.exposure_end_utc < before)
+    if since is not None:
+        statement = statement.where(j.exposure_end_utc >= since)
     if physical_filter is not None:
         statement = statement.where(j.physical_filter == physical_filter)
     return statement
@@ -185,7 +188,7 @@ def documents_statement(instrument: str, exposure_id: int, algorithm: str) -> Se
             j.instrument == instrument,
             j.exposure_id == exposure_id,
             j.algorithm == algorithm,
-            _latest(),
+            latest(),
         )
         .order_by(j.detector)
     )

@@ -256,6 +256,7 @@ class Ledger:
         n: int,
         *,
         before: datetime | None = None,
+        since: datetime | None = None,
         physical_filter: str | None = None,
         algorithm: str = ALGORITHM,
     ) -> list[queries.PastValue]:
@@ -271,6 +272,8 @@ class Ledger:
             At most so many.
         before
             Only exposures that ended before this (aware) time.
+        since
+            Only exposures that ended at this (aware) time or later.
         physical_filter
             Only exposures through this filter.
         """
@@ -283,6 +286,7 @@ class Ledger:
             level="detector" if amp is None else "amp",
             algorithm=algorithm,
             before=before,
+            since=since,
             physical_filter=physical_filter,
         )
         found = self.read(lambda c: c.execute(statement).all())
