@@ -87,3 +87,13 @@ def test_nonsense_sizes(keyword: str, value: object) -> None:
     data = (text[:at] + f"{keyword:8}= {value!r:>20}".ljust(80) + text[at + 80 :]).encode()
     with pytest.raises(RawError, match=r"a\.fits: HDU 0 has no valid BITPIX and NAXIS"):
         walk(data, "a.fits")
+
+
+def test_a_keyword_without_a_name_is_left_out() -> None:
+    assert parse_cards(_card("HIERARCH = 5") + _card("SEQNUM  = 1")) == {"SEQNUM": 1}
+
+
+def test_a_card_seen_before_gives_the_same_again() -> None:
+    long = _card("PROGRAM = 'a long &'")
+    assert parse_cards(long + _card("CONTINUE  'string'")) == {"PROGRAM": "a long string"}
+    assert parse_cards(long + _card("CONTINUE  'night'")) == {"PROGRAM": "a long night"}

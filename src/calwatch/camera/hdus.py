@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from calwatch.errors import RawError
@@ -17,6 +18,8 @@ _CARD = 80
 _END = b"END" + b" " * (_CARD - 3)
 _STRING = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
 _COMMENTARY = ("COMMENT", "HISTORY", "")
+_REMEMBERED_CARDS = 8192
+"""Several times those of a raw file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,28 +162,36 @@ def parse_cards(block: bytes) -> dict[str, Any]:
     header: dict[str, Any] = {}
     long_key = ""
     for at in range(0, len(text) - _CARD + 1, _CARD):
-        key = text[at : at + 8].rstrip()
-        if key == "CONTINUE" and long_key:
-            match = _STRING.match(text[at + 8 : at + _CARD])
+        card = text[at : at + _CARD]
+        if long_key and card[:8] == "CONTINUE":
+            match = _STRING.match(card[8:])
             if match:
                 header[long_key] = header[long_key][:-1] + _unquote(match[1])
                 if not header[long_key].endswith("&"):
                     long_key = ""
             continue
         long_key = ""
-        card = text[at : at + _CARD]
-        if card.startswith("HIERARCH ") and "=" in card:
-            key, _, field = card[9:].partition("=")
-            key = key.strip()
-        elif card[8:10] == "= " and key not in _COMMENTARY:
-            field = card[10:]
-        else:
-            continue
-        if key not in header:
-            value = header[key] = _value(field)
+        key, value = _keyword(card)
+        if key and key not in header:
+            header[key] = value
             if isinstance(value, str) and value.endswith("&"):
                 long_key = key
     return header
+
+
+@lru_cache(maxsize=_REMEMBERED_CARDS)
+def _keyword(card: str) -> tuple[str, Any]:
+    """Return keyword and value of a card; no keyword if it is a comment.
+
+    Remembered, because most cards of a raw file stand in the one before and in all of its HDUs.
+    """
+    key = card[:8].rstrip()
+    if card.startswith("HIERARCH ") and "=" in card:
+        key, _, field = card[9:].partition("=")
+        return key.strip(), _value(field)
+    if card[8:10] == "= " and key not in _COMMENTARY:
+        return key, _value(card[10:])
+    return "", None
 
 
 def _unquote(text: str) -> str:
