@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numba import njit
 
 from calwatch.arrays import BoolArray, IndexArray, IntArray
 from calwatch.calibrations.masks import Mask
-from calwatch.calibrations.model import ImageCalibration
-from calwatch.isr.corrections import mask_defects
+from calwatch.calibrations.model import Defects, ImageCalibration
 from calwatch.isr.model import IsrInput
 from calwatch.isr.remembered import Remembered
 from calwatch.isr.steps import AmplifierFacts, Steps
+
+_CACHED_DEFECTS = 256
+"""As many detectors as a worker may meet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,11 +26,14 @@ class MaskedPixels:
     places: IndexArray
     """Indices of the flattened mask."""
     bits: IntArray
+    rows: IndexArray
+    """Those in which they lie."""
 
 
 def _search(mask: IntArray) -> MaskedPixels:
     places = np.flatnonzero(mask)
-    return MaskedPixels(places, np.asarray(mask).ravel()[places])
+    rows = np.flatnonzero(np.any(mask, axis=1))
+    return MaskedPixels(places, np.asarray(mask).ravel()[places], rows)
 
 
 masked_pixels = Remembered(_search)
@@ -58,12 +65,29 @@ def mask_of_calibrations(
         if step in steps and image is not None:
             pixels = masked_pixels(image.mask)
             flattened[pixels.places] |= pixels.bits
-            masked_rows[pixels.places // detector.width] = True
+            masked_rows[pixels.rows] = True
     if "defects" in steps and calibrations.defects is not None:
-        mask = mask_defects(mask, calibrations.defects, out=mask)
-        for box in calibrations.defects.boxes:
-            masked_rows[max(box.y0, 0) : max(box.y1, 0)] = True
+        _mark_boxes(_edges(calibrations.defects), int(Mask.BAD), mask, masked_rows)
     return mask, masked_rows
+
+
+@lru_cache(maxsize=_CACHED_DEFECTS)
+def _edges(defects: Defects) -> IndexArray:
+    """Return y0, y1, x0 and x1 of each box, shape (n, 4), without what lies below 0."""
+    edges = [(box.y0, box.y1, box.x0, box.x1) for box in defects.boxes]
+    return np.maximum(np.array(edges, np.int64).reshape(-1, 4), 0)
+
+
+@njit(cache=True, nogil=True)
+def _mark_boxes(edges: IndexArray, bad: int, mask: IntArray, masked_rows: BoolArray) -> None:
+    """Do what `calwatch.isr.corrections.mask_defects` does, and note the rows."""
+    height, width = mask.shape
+    for i in range(edges.shape[0]):
+        y0, y1, x0, x1 = edges[i]
+        for y in range(y0, min(y1, height)):
+            masked_rows[y] = True
+            for x in range(x0, min(x1, width)):
+                mask[y, x] |= bad
 
 
 def pixels_without_data(flat: ImageCalibration) -> IndexArray:
