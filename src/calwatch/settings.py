@@ -192,8 +192,11 @@ class Settings(BaseSettings):
     ledger: str = Field(default="sqlite:///calwatch.db", min_length=1, repr=False)
     """Where judgements are kept: an SQLite or PostgreSQL URL, or a path."""
     keep_arrays_days: int | None = Field(default=90, ge=1)
-    """Projections and correlations are dropped from the ledger so long after they were measured;
-    null keeps them. All other numbers stay."""
+    """Projections, correlations and images are dropped from the ledger so long after they were
+    measured; null keeps them. All other numbers stay."""
+    keep_images: Literal["all", "not_passed", "none"] = "not_passed"
+    """Of which frames the ledger keeps a small image (65 kB a detector): every one, those that
+    failed, could not be judged or had a warning, or none."""
     limits: str = Field(default="dmtn101", min_length=1)
     """Name of a profile of limits, or the path of a file."""
     camera: str = ""

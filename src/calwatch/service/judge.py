@@ -39,7 +39,7 @@ from calwatch.service.notes import CERTIFIED, ISR, MEASURE, READ, note_failure, 
 from calwatch.settings import Settings
 from calwatch.verify.amplifier import Frame
 from calwatch.verify.inputs import check_raw
-from calwatch.verify.judge import Exposure, judge_detector, unknown_result
+from calwatch.verify.judge import Exposure, Images, judge_detector, unknown_result
 from calwatch.verify.limits import Limits, load_limits
 from calwatch.verify.merge import merge_exposure
 from calwatch.verify.model import DetectorResult, ExposureResult
@@ -62,6 +62,8 @@ class JudgeSettings:
     calibration_folder_bytes: int = 64 * 1024**3
     engine: Engine = "fast"
     """Of the ISR and of the measurement of pixels."""
+    images: Images = "none"
+    """Of which frames a small image goes into the result."""
     wait_for_files: bool = False
     """True: a file that cannot be fetched is an error (to be tried again); False: it makes the
     verdict UNKNOWN at once."""
@@ -76,6 +78,7 @@ class JudgeSettings:
             calibration_folder=settings.calibration_folder,
             calibration_folder_bytes=settings.calibration_folder_bytes,
             engine=settings.isr.engine,
+            images=settings.keep_images,
             wait_for_files=True,
         )
 
@@ -196,7 +199,7 @@ class Judge:
             warnings=header.contradictions(facts, camera, detector, job.exposure.observation_type),
         )
         with timed(MEASURE):
-            return judge_detector(exposure, frame, self._limits)
+            return judge_detector(exposure, frame, self._limits, self._settings.images)
 
     def _certified(self, job: Job, needed: Sequence[str], detector: Detector) -> _Certified:
         certified = _Certified()

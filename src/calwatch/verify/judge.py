@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
-from calwatch.arrays import DoubleArray
+from calwatch.arrays import DoubleArray, FloatArray
 from calwatch.camera.model import Detector
 from calwatch.isr.switches import CALIBRATION_OF_STEP
 from calwatch.verify import bias, dark, flat
 from calwatch.verify.amplifier import Frame, Measured, Metrics
+from calwatch.verify.binned import binned_residual
 from calwatch.verify.evaluate import evaluate, unknown_test
 from calwatch.verify.inputs import reference_fault
 from calwatch.verify.limits import ActiveTest, Limits, Part
@@ -35,6 +36,8 @@ MEASURES: Mapping[str, Callable[[Frame], Measured]] = {
     "flat": flat.measure,
 }
 """The measurement of each calibration type."""
+Images = Literal["all", "not_passed", "none"]
+"""Of which frames an image is kept: a plain PASS has nothing to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,17 @@ class Exposure:
     warnings: tuple[str, ...] = ()
 
 
-def judge_detector(exposure: Exposure, frame: Frame, limits: Limits) -> DetectorResult:
+def judge_detector(
+    exposure: Exposure, frame: Frame, limits: Limits, images: Images = "none"
+) -> DetectorResult:
     """Measure one corrected frame and judge it, as `judge_numbers` does.
+
+    Parameters
+    ----------
+    exposure, frame, limits
+        What is judged, and by what.
+    images
+        Of which frames the arrays of the result hold a `binned_residual`.
 
     Raises
     ------
@@ -97,7 +109,10 @@ def judge_detector(exposure: Exposure, frame: Frame, limits: Limits) -> Detector
         faults=faults,
         differences=differences,
     )
-    return replace(result, arrays=_arrays(frame))
+    arrays = _arrays(frame)
+    if images == "all" or (images == "not_passed" and not _is_plain(result)):
+        arrays["binned_residual"] = binned_residual(frame.isr.image, frame.isr.mask, frame.detector)
+    return replace(result, arrays=arrays)
 
 
 def judge_numbers(
@@ -333,7 +348,15 @@ def _provenance(exposure: Exposure, frame: Frame) -> dict[str, Any]:
     }
 
 
-def _arrays(frame: Frame) -> dict[str, DoubleArray]:
+def _is_plain(result: DetectorResult) -> bool:
+    """Tell whether everything was passed without a warning."""
+    tests = [result.detector_tests, *(amp.tests for amp in result.amps.values())]
+    return result.verdict is Verdict.PASS and not any(
+        t.severity for ts in tests for t in ts.values()
+    )
+
+
+def _arrays(frame: Frame) -> dict[str, DoubleArray | FloatArray]:
     """Return the correlations and projections that were measured."""
     names = ("overscan_correlation", "image_correlation", "row_projection", "column_projection")
     found = {name: getattr(frame.isr.statistics, name) for name in names}
