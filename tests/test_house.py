@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "dashboards": {"service", "publish", "arrivals", "alarms.model", "verify"},
     "web": {"service", "ledger", "alarms", "alarms.deliver"},
+    "report": {"service", "ledger", "alarms", "verify", "butler.times", "camera"},
     "offline": {"verify", "isr", "calibrations", "butler", "camera"},
     "simulate": {"offline", "verify", "isr", "calibrations", "butler", "camera"},
 }

@@ -213,7 +213,7 @@ class _Reader:
                     self.seen.near[part, name] = test.limit
                 continue
             family = self.rules.family_of(self.seen.calib_type, name)
-            reference = _reference(family, self.seen.calib_type, chain)
+            reference = compared_with(family, self.seen.calib_type, chain)
             sample = self._sample(Severity[test.severity], test.reason, test, reference)
             finding = Finding(family.name, aspect_of(family, test), sample, test.unit, test.section)
             self.seen.blame(part, name, finding)
@@ -243,7 +243,7 @@ class _Reader:
         )
 
 
-def _reference(
+def compared_with(
     family: Family, calib_type: str, chain: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
     """Return what a test compared with: the calibration of its problem, or that of its type."""

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "limits": ("calwatch.cli.limits:limits", "Check and show limits files."),
     "repo": ("calwatch.cli.repo:repo", "Tools for a person: make a repository, certify, chain."),
     "replay": ("calwatch.cli.replay:replay", "Publish again what the ledger has."),
+    "report": ("calwatch.cli.report:report", "Write the verification report of a night."),
     "run": ("calwatch.cli.run:run", "Run the daemon."),
     "schemas": ("calwatch.cli.schemas:schemas", "Show and register what is published."),
     "simulate": ("calwatch.cli.simulate:simulate", "Simulate a camera, its raws and its chain."),
