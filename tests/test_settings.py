@@ -65,8 +65,9 @@ def test_every_mistake_is_named_at_once(tmp_path: Path, monkeypatch) -> None:
         load_settings(path)
     text = str(caught.value)
     assert "5 problems" in text
-    for place in ("repo", "instruments", "watchers", "retry.attempts"):
-        assert f"{path}: {place}: " in text
+    for place in (":1: instruments", ":2: watchers", ":3: retry.attempts", ": repo"):
+        assert f"{path}{place}: " in text
+    assert "(given: 'none')" in text
     assert "environment CALWATCH_WORKERS: " in text
     assert caught.value.exit_code == 2
 
@@ -81,6 +82,15 @@ def test_a_file_that_is_none(tmp_path: Path, content: str | None, words: str) ->
         path.write_text(content)
     with pytest.raises(StopError, match=rf"site\.yaml: {words}"):
         load_settings(path)
+
+
+def test_a_secret_is_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("repo: /r\ninstruments: [LATISS]\nweb: {token: [hunter2]}\nledger: 5\n")
+    with pytest.raises(StopError) as caught:
+        load_settings(path)
+    assert "hunter2" not in str(caught.value)
+    assert f"{path}:4: ledger: Input should be a valid string" in str(caught.value)
 
 
 def test_waits_double_up_to_a_bound() -> None:

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -19,11 +19,13 @@ from pydantic_settings import (
 
 from calwatch.alarms.deliver.settings import Channels, ConsoleSettings
 from calwatch.errors import StopError
+from calwatch.yaml_file import YamlFile, YamlFileError, parse_yaml
 
 CalibType = Literal["bias", "dark", "flat"]
 
 _PREFIX = "CALWATCH_"
 _NESTING = "__"
+_SHORT = (str, int, float, bool)
 
 
 class _Part(BaseModel):
@@ -242,6 +244,18 @@ class Settings(BaseSettings):
         return value
 
 
+def settings_schema() -> dict[str, Any]:
+    """Return the JSON schema of a configuration file, for editors and for the chart."""
+    schema = Settings.model_json_schema()
+    # One bare name, or names separated by commas, are taken as well.
+    schema["properties"]["instruments"] = {
+        "anyOf": [schema["properties"]["instruments"], {"type": "string"}]
+    }
+    # How many cores this machine has is no default of another.
+    schema["properties"]["workers"].pop("default", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
 def _settings_over(content: dict[str, Any]) -> type[Settings]:
     """Return Settings that fall back on a file's content after arguments and environment."""
 
@@ -276,36 +290,51 @@ def load_settings(path: str | Path | None = None, **overrides: Any) -> Settings:
     StopError
         Naming the file (or environment variable) and every field that is wrong, at once.
     """
-    content = _read(Path(path)) if path is not None else {}
-    where = str(path) if path is not None else "settings"
+    file = YamlFile({}, {}) if path is None else _read(Path(path))
+    where = "settings" if path is None else str(path)
     try:
-        return _settings_over(content)(**overrides)
+        return _settings_over(file.content)(**overrides)
     except SettingsError as error:
         raise StopError(f"environment: {error}") from error
     except ValidationError as error:
-        problems = [f"  {_place(where, e['loc'])}: {e['msg']}" for e in error.errors()]
+        problems = [f"  {_place(where, file, e['loc'])}: {_words(e)}" for e in error.errors()]
         noun = "problem" if len(problems) == 1 else "problems"
         lines = "\n".join(problems)
         raise StopError(f"{where}: {len(problems)} {noun} in the settings\n{lines}") from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> YamlFile:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        file = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise StopError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise StopError(f"{path}: is not YAML: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+    except YamlFileError as error:
+        raise StopError(f"{path}: {error}") from error
+    if file.content is None:
+        return YamlFile({}, {})
+    if not isinstance(file.content, dict) or not all(isinstance(key, str) for key in file.content):
         raise StopError(f"{path}: must be a list of `field: value` lines")
-    return content
+    return file
 
 
-def _place(where: str, location: tuple[int | str, ...]) -> str:
+def _place(where: str, file: YamlFile, location: tuple[int | str, ...]) -> str:
     """Name a field, and where its value came from."""
     variable = _PREFIX + _NESTING.join(str(part).upper() for part in location)
     if variable in {name.upper() for name in os.environ}:
         return f"environment {variable}"
-    return f"{where}: {'.'.join(str(part) for part in location)}"
+    line = file.line(location) if location[:1] in file.lines else None
+    return f"{where}{f':{line}' if line else ''}: {'.'.join(str(part) for part in location)}"
+
+
+def _words(problem: ErrorDetails) -> str:
+    """Say what is wrong, and what was given where that is short and no secret."""
+    text = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    secret = any(word in str(problem["loc"]).lower() for word in ("token", "ledger", "password"))
+    if secret or problem["type"] in ("missing", "extra_forbidden") or not isinstance(given, _SHORT):
+        return text
+    return (
+        f"{text} (given: {str(given)[:60]!r})"
+        if isinstance(given, str)
+        else f"{text} (given: {given})"
+    )

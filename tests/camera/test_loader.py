@@ -218,8 +218,8 @@ def _grid(columns: int, rows: int, width: int) -> dict[str, Any]:
     [
         ("instrument: MiniCam\n", "", "instrument: Field required"),
         ("camera_code: MN", "camera_code: MN\ncolour: red", "colour: Extra inputs"),
-        ("camera_code: MN", "camera_code: MN\ncamera_code: MX", "camera_code stands twice"),
-        ("camera_code: MN", "camera_code: [MN", "not valid YAML"),
+        ("camera_code: MN", "camera_code: MN\ncamera_code: MX", "camera_code. is given twice"),
+        ("camera_code: MN", "camera_code: [MN", "is not YAML"),
         ("controllers: OCHPQS", "controllers: OCO", "controllers: .*stands twice"),
         ("  program:", "  programme:", "keywords: .*unknown fact programme"),
         ("compression: RICE_1", "compression: ZIP", "raw.compression"),

@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from calwatch.alarms.model import Kind, Severity
 from calwatch.errors import StopError
 from calwatch.verify.limits_schema import Persistence, version_text
 from calwatch.verify.metrics import CALIB_TYPES, TESTS
+from calwatch.yaml_file import YamlFileError, parse_yaml
 
 SeverityName = Annotated[
     Severity, BeforeValidator(lambda v: Severity[v] if isinstance(v, str) else v)
@@ -212,16 +212,17 @@ def load_rules(name_or_path: str | Path = "default") -> Rules:
     """
     path = shipped_rules() if str(name_or_path) == "default" else Path(name_or_path)
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        file = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise StopError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise StopError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    except YamlFileError as error:
+        raise StopError(f"{path}: {error}") from error
     try:
-        return Rules.model_validate(content)
+        return Rules.model_validate(file.content)
     except ValidationError as error:
         lines = "\n".join(
-            f"  {'.'.join(map(str, e['loc'])) or 'rules'}: {e['msg'].removeprefix('Value error, ')}"
+            f"  line {file.line(e['loc']) or 1}: {'.'.join(map(str, e['loc'])) or 'rules'}: "
+            f"{e['msg'].removeprefix('Value error, ')}"
             for e in error.errors()
         )
         raise StopError(f"{path}: the alarm rules have mistakes\n{lines}") from error

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from calwatch.camera.model import Amplifier, Box, Camera, Detector, Place
 from calwatch.camera.placing import Point, in_a_row, place_in_raft
 from calwatch.camera.schema import KEYWORDS, AmplifierEntry, CameraFile, DetectorEntry, Layout
 from calwatch.errors import CameraError
+from calwatch.yaml_file import YamlFileError, parse_yaml
 
 _BUILT_IN = {"LATISS": "latiss.yaml", "LSSTComCam": "comcam.yaml", "LSSTCam": "lsstcam.yaml"}
 
@@ -81,9 +81,9 @@ def parse_camera(text: str, source: str) -> Camera:
         If anything in it is malformed or contradictory.
     """
     try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a safe loader)
-    except (yaml.YAMLError, _DuplicateKeyError) as error:
-        raise CameraError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+        content = parse_yaml(text).content
+    except YamlFileError as error:
+        raise CameraError(f"{source}: {error}") from error
     if not isinstance(content, dict):
         raise CameraError(f"{source}: a camera file is a mapping of fields")
     try:
@@ -95,25 +95,6 @@ def parse_camera(text: str, source: str) -> Camera:
         )
         raise CameraError(f"{source}: {faults}") from error
     return _Builder(file, source).camera()
-
-
-class _DuplicateKeyError(Exception):
-    """A key stands twice in one mapping."""
-
-
-class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """A safe YAML loader that refuses the same key twice, which YAML would silently drop."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
-                if key_node.value in seen:
-                    line = key_node.start_mark.line + 1
-                    raise _DuplicateKeyError(f"line {line}: {key_node.value} stands twice")
-                seen.add(key_node.value)
-        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
-        return mapping
 
 
 class _Builder:

@@ -15,6 +15,7 @@ from calwatch.errors import CalwatchError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "alarms": ("calwatch.cli.alarms:alarms", "See alarms, and acknowledge, mute or end them."),
     "chain": ("calwatch.cli.chain:chain", "Show which certified calibration applies, and why."),
+    "config": ("calwatch.cli.config:config", "Check and show a configuration of the daemon."),
     "dashboards": (
         "calwatch.cli.dashboards:dashboards",
         "Write dashboards for Grafana and Chronograf.",

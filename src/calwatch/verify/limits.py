@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from calwatch.errors import LimitsError
@@ -24,6 +23,7 @@ from calwatch.verify.limits_schema import (
     title_of,
 )
 from calwatch.verify.metrics import Level
+from calwatch.yaml_file import YamlFileError, parse_yaml
 
 _REMEMBERED = 32
 """Kinds of exposures of which the tests are remembered; one exposure needs two or three."""
@@ -246,11 +246,9 @@ def load_limits(name_or_path: str | Path) -> Limits:
     except (OSError, UnicodeDecodeError) as error:
         raise LimitsError(f"{path}: cannot be read: {error}") from error
     try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  (a SafeLoader)
-    except yaml.YAMLError as error:
-        raise LimitsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
-    except (ValueError, RecursionError) as error:
-        raise LimitsError(f"{path}: holds a value that cannot be read: {error}") from error
+        content = parse_yaml(text).content
+    except YamlFileError as error:
+        raise LimitsError(f"{path}: {error}") from error
     if not isinstance(content, dict):
         raise LimitsError(f"{path}: expected profile, version, description and tests")
     try:
@@ -269,19 +267,6 @@ def _path_of(name_or_path: str | Path) -> Path:
         known = ", ".join(shipped_profiles())
         raise LimitsError(f"no limits profile {path.name!r} (known: {known}; or give a file)")
     return shipped
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, refusing a key that is given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for i, key in enumerate(keys):
-            if key in keys[:i]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", node.value[i][0].start_mark
-                )
-        return super().construct_mapping(node, deep)
 
 
 _UNION_TAGS = {"float", "int", "str", "Sides"}
