@@ -71,7 +71,18 @@ def test_what_is_no_array_is_refused_as_a_whole(ledger) -> None:
 def test_old_arrays_are_dropped_and_their_results_stay(ledger) -> None:
     for number in (1, 2, 3):
         put(ledger, number, row_projection=PROJECTION, correlation=np.eye(2))
-    assert drop_arrays(ledger, NOON + timedelta(days=3)) == 4
+    assert drop_arrays(ledger, NOON + timedelta(days=3), most=9) == 4
     assert arrays(ledger, 1) == arrays(ledger, 2) == {}
     assert len(arrays(ledger, 3)) == 2
     assert len(ledger.results("LATISS", make_job(1).exposure.exposure_id).results) == 1
+
+
+def test_arrays_are_dropped_in_portions_the_oldest_first(ledger) -> None:
+    for number in (1, 2, 3, 4):
+        put(ledger, number, row_projection=PROJECTION, correlation=np.eye(2))
+    before = NOON + timedelta(days=4)
+    assert drop_arrays(ledger, before, most=2) == 4
+    assert [number for number in (1, 2, 3, 4) if arrays(ledger, number)] == [3, 4]
+    assert drop_arrays(ledger, before, most=2) == 2
+    assert drop_arrays(ledger, before, most=2) == 0
+    assert len(arrays(ledger, 4)) == 2

@@ -40,6 +40,7 @@ class DayByDay:
 @pytest.mark.parametrize(("looks", "kept"), [(1, [2, 3, 4]), (3, [4])])
 def test_old_arrays_go_day_by_day(tmp_path: Path, monkeypatch, looks: int, kept: list[int]) -> None:
     monkeypatch.setattr(pruning, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(pruning, "PAUSE_SECONDS", 0.0)
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
     jobs = {number: make_job(number) for number in (1, 2, 3, 4)}
     for number, job in jobs.items():
@@ -62,7 +63,7 @@ def test_a_ledger_out_of_reach_is_asked_again_the_next_day(monkeypatch) -> None:
     monkeypatch.setattr(pruning, "EVERY_SECONDS", 0.0)
     asked = []
 
-    def drop(_ledger: Ledger, before: datetime) -> int:
+    def drop(_ledger: Ledger, before: datetime, _most: int) -> int:
         asked.append(before)
         raise LedgerError("ledger: is locked")
 
@@ -75,3 +76,25 @@ def test_a_ledger_out_of_reach_is_asked_again_the_next_day(monkeypatch) -> None:
 
     asyncio.run(prune())
     assert asked == [NOON - DAY, NOON, NOON + DAY]
+
+
+@pytest.mark.parametrize(("ends", "portions"), [(False, 3), (True, 1)])
+def test_a_portion_at_a_time_until_none_is_left_or_the_daemon_ends(
+    monkeypatch, ends: bool, portions: int
+) -> None:
+    monkeypatch.setattr(pruning, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(pruning, "PAUSE_SECONDS", 0.0)
+    ending = asyncio.Event()
+    left = [8, 8, 5]
+    asked = []
+
+    def drop(_ledger: Ledger, before: datetime, most: int) -> int:
+        asked.append((before, most))
+        if ends or not left[1:]:
+            ending.set()
+        return left.pop(0)
+
+    monkeypatch.setattr(pruning, "drop_arrays", drop)
+    clock = DayByDay(NOON, 9, ending)
+    asyncio.run(pruning.prune_arrays(cast(Ledger, None), 1, clock, ending))
+    assert asked == [(NOON - DAY, pruning.PORTION)] * portions

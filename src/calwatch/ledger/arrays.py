@@ -47,16 +47,37 @@ def measured_arrays(
     return {name: values for name, values in found}  # noqa: C416 (rows are no pairs to mypy)
 
 
-def drop_arrays(ledger: Ledger, before: datetime) -> int:
-    """Drop the arrays of all that was judged before a time; return how many there were.
+def drop_arrays(ledger: Ledger, before: datetime, most: int) -> int:
+    """Drop the arrays of the oldest results judged before a time; return how many there were.
 
-    The results themselves, with all their numbers, stay.
+    The results themselves, with all their numbers, stay. What is old is looked for before anything
+    is locked, and little of it is dropped at once, so that whoever records waits for little.
+
+    Parameters
+    ----------
+    ledger
+        Where they are.
+    before
+        Arrays of what was judged then or later stay.
+    most
+        Of at most so many results.
 
     Raises
     ------
     LedgerError
-        If the ledger cannot be written.
+        If the ledger cannot be read or written.
     """
-    old = select(judgement.c.id).where(judgement.c.judged_at < before)
-    statement = delete(measured_array).where(measured_array.c.judgement_id.in_(old))
-    return ledger.write(lambda c: c.execute(statement).rowcount, "arrays")
+    a = measured_array.c
+    judged_at = select(judgement.c.judged_at).where(judgement.c.id == a.judgement_id)
+    statement = (
+        select(a.judgement_id)
+        .where(judged_at.scalar_subquery() < before)  # no join: so the oldest are found at once
+        .distinct()
+        .order_by(a.judgement_id)
+        .limit(most)
+    )
+    old = ledger.read(lambda c: c.scalars(statement).all())
+    if not old:
+        return 0
+    drop = delete(measured_array).where(a.judgement_id.in_(old))
+    return ledger.write(lambda c: c.execute(drop).rowcount, "arrays")
