@@ -91,6 +91,8 @@ def open_engine(url: URL, busy_seconds: float) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:  # rows of one table in one statement; SQLite has no round trips to save
+        engine.dialect.use_insertmanyvalues_wo_returning = True
     return engine
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,12 @@ def to_dict(result: DetectorResult) -> dict[str, Any]:
             name: {
                 "verdict": amp.verdict.value,
                 "reason": amp.reason,
-                "metrics": _plain(amp.metrics),
+                "metrics": _numbers(amp.metrics),
                 "tests": tests_to_dict(amp.tests),
             }
             for name, amp in result.amps.items()
         },
-        "detector_metrics": _plain(result.detector_metrics),
+        "detector_metrics": _numbers(result.detector_metrics),
         "detector_tests": tests_to_dict(result.detector_tests),
         "provenance": _plain(result.provenance),
         "algorithm": result.algorithm,
@@ -82,8 +82,8 @@ def tests_to_dict(tests: Mapping[str, TestResult]) -> dict[str, Any]:
     return {
         name: {
             "verdict": test.verdict.value,
-            "value": _plain(test.value),
-            "limit": _plain(test.limit),
+            "value": _number(test.value),
+            "limit": [_number(test.limit[0]), _number(test.limit[1])],
             "unit": test.unit,
             "section": test.section,
             "severity": test.severity,
@@ -112,10 +112,23 @@ def tests_from_dict(content: Mapping[str, Any]) -> dict[str, TestResult]:
     }
 
 
+def _numbers(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return numbers by name, as `_number` does; a result holds thousands."""
+    return {
+        name: value if value is not None and isfinite(value) else None
+        for name, value in metrics.items()
+    }
+
+
+def _number(value: float | None) -> float | None:
+    """Return a number, or None for what is not finite."""
+    return value if value is not None and isfinite(value) else None
+
+
 def _plain(value: Any) -> Any:
     """Return a value that JSON can hold; what is not finite becomes None."""
-    if isinstance(value, float):  # a result holds thousands of these and few of all else
-        return value if math.isfinite(value) else None
+    if isinstance(value, float):
+        return _number(value)
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, list | tuple):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from math import isfinite, sqrt
 
 from calwatch.verify.limits import ActiveTest
 from calwatch.verify.limits_schema import Form, TestSpec
@@ -35,13 +35,14 @@ def evaluate(test: ActiveTest, numbers: Numbers, subject: str) -> TestResult | N
     """
     spec = test.spec
     value = _number(numbers, spec.metric)
-    reference = _number(numbers, spec.reference)
-    error = _number(numbers, spec.error)
+    reference = _number(numbers, spec.reference) if spec.reference else None
+    error = _number(numbers, spec.error) if spec.error else None
     if spec.optional and reference is None:
         return None
-    problem = _problem(spec, value, reference, error)
-    if problem or value is None:
-        return unknown_test(test, f"{_label(spec, subject)} unknown: {problem}", value)
+    if value is None or spec.reference or spec.error:
+        problem = _problem(spec, value, reference, error)
+        if problem or value is None:
+            return unknown_test(test, f"{_label(spec, subject)} unknown: {problem}", value)
     centre, scale = _centre_and_scale(spec.form, reference or 0.0)
     widening = spec.n_sigma * (error or 0.0)
     severity = ""
@@ -76,10 +77,10 @@ def _label(spec: TestSpec, subject: str) -> str:
     return f"{subject} {spec.name}".strip()
 
 
-def _number(numbers: Numbers, name: str | None) -> float | None:
+def _number(numbers: Numbers, name: str) -> float | None:
     """Return a finite number or None."""
-    value = numbers.get(name) if name else None
-    return value if value is not None and math.isfinite(value) else None
+    value = numbers.get(name)
+    return value if value is not None and isfinite(value) else None
 
 
 def _problem(
@@ -111,7 +112,7 @@ def _centre_and_scale(form: Form, reference: float) -> tuple[float, float]:
         case Form.MULTIPLE:
             return 0.0, reference
         case Form.SQRT:
-            root = math.sqrt(reference)
+            root = sqrt(reference)
             return root, root
 
 

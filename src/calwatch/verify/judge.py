@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import isfinite, nan
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -38,6 +38,8 @@ MEASURES: Mapping[str, Callable[[Frame], Measured]] = {
 """The measurement of each calibration type."""
 Images = Literal["all", "not_passed", "none"]
 """Of which frames an image is kept: a plain PASS has nothing to show."""
+_PLAIN = frozenset({float, int})
+"""Numbers that can stay as they are; those of numpy are made plain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def judge_detector(
     headers = _headers(frame)
     differences = mismatches(exposure.sequencer, headers)
     measured.detector["SEQUENCER_MISMATCHES"] = (
-        len(differences) if compared(exposure.sequencer, headers) else math.nan
+        len(differences) if compared(exposure.sequencer, headers) else nan
     )
     known = replace(
         exposure,
@@ -211,7 +213,7 @@ def unknown_result(
 def finite(numbers: Metrics) -> dict[str, float | None]:
     """Return the numbers as plain floats and ints, None where there is none."""
     return {
-        name: (value if isinstance(value, int) else float(value)) if math.isfinite(value) else None
+        name: (value if type(value) in _PLAIN else float(value)) if isfinite(value) else None
         for name, value in numbers.items()
     }
 
