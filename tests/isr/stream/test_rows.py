@@ -47,6 +47,21 @@ def test_linearity(seed, level, noise, size, double):
     assert row == pytest.approx(expected, rel=1e-6, abs=1e-3)
 
 
+@pytest.mark.parametrize(("first_node", "unknown"), [(0.0, False), (np.nan, True)])
+def test_a_spline_of_zeros_is_left_out_unless_it_is_unknown(first_node, unknown):
+    nothing, some = [first_node, 1e5, 0.0, 0.0], [*NODES, *np.sin(NODES / 3e4)]
+    numbers = np.array([2, NODES.size, *nothing, *some])
+    calibration = Linearizer(
+        ("C00",), (LinearizerType.DOUBLE_SPLINE,), (numbers,), None, Units.ADU, {}
+    )
+    row = np.linspace(-5, 90000, 200).astype(np.float32)
+    expected = linearize_amplifier(row, calibration, 0, 1.0)
+    splines = _splines(calibration, (1.0,))
+    assert (splines.how_many[0], splines.unknown[0]) == (2 if unknown else 1, unknown)
+    linearize_row(row, splines, 0)
+    assert row == pytest.approx(expected, rel=1e-6, abs=1e-3, nan_ok=True)
+
+
 @given(
     seed=st.integers(0, 1000),
     drift=st.sampled_from([0.0, 2e-4]),

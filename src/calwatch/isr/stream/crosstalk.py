@@ -10,20 +10,22 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import DoubleArray, FloatArray, IndexArray, IntArray
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IndexArray, IntArray
 from calwatch.isr.stream.plan import Sections
 
 SOURCES_AT_A_TIME = 4
 """Sources summed in one loop; coefficients and blocks are padded to a multiple of it."""
+TARGETS_AT_A_TIME = 2
+"""Targets for which a source is read once."""
 
 
 class Coefficients(NamedTuple):
-    """What every amplifier picks up; shape (n_amp, padded n_amp), [target, source]."""
+    """What every amplifier picks up; shape (padded n_amp, padded n_amp), [target, source]."""
 
     linear: FloatArray
     squared: FloatArray
-    quadratic: bool
-    """Whether there is anything in `squared`."""
+    quadratic: BoolArray
+    """Shape (pairs of targets, fours of sources): whether there is anything in `squared`."""
 
 
 class Marks(NamedTuple):
@@ -58,14 +60,18 @@ class Marks(NamedTuple):
 
 def padded_coefficients(linear: DoubleArray, squared: DoubleArray) -> Coefficients:
     """Bring ``[source, target]`` coefficients into the form of the kernels."""
-    n_amp = linear.shape[0]
-    missing = -n_amp % SOURCES_AT_A_TIME
-    padding = ((0, 0), (0, missing))
-    return Coefficients(
-        np.pad(linear.T, padding).astype(np.float32),
-        np.pad(squared.T, padding).astype(np.float32),
-        bool(squared.any()),
+    missing = -linear.shape[0] % SOURCES_AT_A_TIME
+    padding = ((0, missing), (0, missing))
+    squares = np.pad(squared.T, padding).astype(np.float32)
+    targets, sources = squares.shape
+    groups = (
+        targets // TARGETS_AT_A_TIME,
+        TARGETS_AT_A_TIME,
+        sources // SOURCES_AT_A_TIME,
+        SOURCES_AT_A_TIME,
     )
+    quadratic = np.asarray(squares.reshape(groups).any(axis=(1, 3)))
+    return Coefficients(np.pad(linear.T, padding).astype(np.float32), squares, quadratic)
 
 
 @njit(cache=True, nogil=True)
@@ -94,55 +100,76 @@ def subtract_crosstalk_rows(
     marks
         Brought up to date.
     """
-    columns = sections.columns
-    signal = np.empty(columns, np.float32)
+    columns, n_amp = sections.columns, marks.low.size
+    signals = np.empty((TARGETS_AT_A_TIME, columns), np.float32)
     for i in range(n_rows):
-        for k in range(coefficients.linear.shape[0]):
-            pick_up(block, i, coefficients, k, signal)
-            below, not_above, far = _subtract_and_count(
-                block[k, i, :columns],
-                signal,
-                clean[k, i, :columns],
-                marks.low[k],
-                marks.high[k],
-                marks.near_low[k],
-                marks.near_high[k],
-            )
-            marks.below[k] += int(below)
-            marks.not_above[k] += int(not_above)
-            if marks.kept_as[k] >= 0:
-                marks.kept[marks.kept_as[k], first_row + i] = signal
-            elif far > 0:
-                _list_far(signal, k, first_row + i, sections, marks)
+        for first in range(0, n_amp, TARGETS_AT_A_TIME):
+            pick_up(block, i, coefficients, first, signals)
+            for k in range(first, min(first + TARGETS_AT_A_TIME, n_amp)):
+                signal = signals[k - first]
+                below, not_above, far = _subtract_and_count(
+                    block[k, i, :columns],
+                    signal,
+                    clean[k, i, :columns],
+                    marks.low[k],
+                    marks.high[k],
+                    marks.near_low[k],
+                    marks.near_high[k],
+                )
+                marks.below[k] += int(below)
+                marks.not_above[k] += int(not_above)
+                if marks.kept_as[k] >= 0:
+                    marks.kept[marks.kept_as[k], first_row + i] = signal
+                elif far > 0:
+                    _list_far(signal, k, first_row + i, sections, marks)
 
 
 @njit(cache=True, nogil=True)
 def pick_up(
-    block: FloatArray, i: int, coefficients: Coefficients, k: int, signal: FloatArray
+    block: FloatArray, i: int, coefficients: Coefficients, first: int, signals: FloatArray
 ) -> None:
-    """Sum ``c[s,t]·S + c2[s,t]·S²`` over the sources, a few at a time."""
-    signal[:] = 0.0
-    for s in range(0, coefficients.linear.shape[1], SOURCES_AT_A_TIME):
-        if coefficients.quadratic:
-            linear, squared = coefficients.linear[k], coefficients.squared[k]
-            _add_quadratic(block, i, s, linear, squared, signal)
+    """Sum ``c[s,t]·S + c2[s,t]·S²`` over the sources, a few at a time.
+
+    Parameters
+    ----------
+    block
+        As in `subtract_crosstalk_rows`.
+    i
+        Which of its rows.
+    coefficients
+        In units of the image.
+    first
+        Number of the first target, a multiple of `TARGETS_AT_A_TIME`.
+    signals
+        Shape (`TARGETS_AT_A_TIME`, columns): filled, units of the image.
+    """
+    signals[:] = 0.0
+    linear = coefficients.linear[first : first + TARGETS_AT_A_TIME]
+    squared = coefficients.squared[first : first + TARGETS_AT_A_TIME]
+    for s in range(0, linear.shape[1], SOURCES_AT_A_TIME):
+        if coefficients.quadratic[first // TARGETS_AT_A_TIME, s // SOURCES_AT_A_TIME]:
+            _add_quadratic(block, i, s, linear, squared, signals[0], signals[1])
         else:
-            _add_linear(block, i, s, coefficients.linear[k], signal)
+            _add_linear(block, i, s, linear, signals[0], signals[1])
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def _add_linear(block: FloatArray, i: int, s: int, linear: FloatArray, signal: FloatArray) -> None:
-    n = signal.size
+def _add_linear(
+    block: FloatArray, i: int, s: int, linear: FloatArray, one: FloatArray, other: FloatArray
+) -> None:
+    n = one.size
     a, b, c, d = (
         block[s, i, :n],
         block[s + 1, i, :n],
         block[s + 2, i, :n],
         block[s + 3, i, :n],
     )
-    la, lb, lc, ld = linear[s], linear[s + 1], linear[s + 2], linear[s + 3]
-    for x in range(signal.size):
+    la, lb, lc, ld = linear[0, s], linear[0, s + 1], linear[0, s + 2], linear[0, s + 3]
+    ma, mb, mc, md = linear[1, s], linear[1, s + 1], linear[1, s + 2], linear[1, s + 3]
+    for x in range(n):
         # From left to right, so that each term is one fused multiplication and addition.
-        signal[x] = signal[x] + la * a[x] + lb * b[x] + lc * c[x] + ld * d[x]
+        one[x] = one[x] + la * a[x] + lb * b[x] + lc * c[x] + ld * d[x]
+        other[x] = other[x] + ma * a[x] + mb * b[x] + mc * c[x] + md * d[x]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -152,24 +179,34 @@ def _add_quadratic(
     s: int,
     linear: FloatArray,
     squared: FloatArray,
-    signal: FloatArray,
+    one: FloatArray,
+    other: FloatArray,
 ) -> None:
-    n = signal.size
+    n = one.size
     a, b, c, d = (
         block[s, i, :n],
         block[s + 1, i, :n],
         block[s + 2, i, :n],
         block[s + 3, i, :n],
     )
-    la, lb, lc, ld = linear[s], linear[s + 1], linear[s + 2], linear[s + 3]
-    qa, qb, qc, qd = squared[s], squared[s + 1], squared[s + 2], squared[s + 3]
-    for x in range(signal.size):
-        signal[x] = (
-            signal[x]
+    la, lb, lc, ld = linear[0, s], linear[0, s + 1], linear[0, s + 2], linear[0, s + 3]
+    ma, mb, mc, md = linear[1, s], linear[1, s + 1], linear[1, s + 2], linear[1, s + 3]
+    qa, qb, qc, qd = squared[0, s], squared[0, s + 1], squared[0, s + 2], squared[0, s + 3]
+    ra, rb, rc, rd = squared[1, s], squared[1, s + 1], squared[1, s + 2], squared[1, s + 3]
+    for x in range(n):
+        one[x] = (
+            one[x]
             + a[x] * (la + qa * a[x])
             + b[x] * (lb + qb * b[x])
             + c[x] * (lc + qc * c[x])
             + d[x] * (ld + qd * d[x])
+        )
+        other[x] = (
+            other[x]
+            + a[x] * (ma + ra * a[x])
+            + b[x] * (mb + rb * b[x])
+            + c[x] * (mc + rc * c[x])
+            + d[x] * (md + rd * d[x])
         )
 
 

@@ -67,16 +67,20 @@ def linearizer_splines(calibration: Linearizer, amps: AmplifierFacts) -> Splines
 
 @lru_cache(maxsize=_CACHED_LINEARIZERS)
 def _splines(calibration: Linearizer, scale: tuple[float, ...]) -> Splines:
-    """Scipy takes a while over them, and they are the same for every exposure."""
+    """Scipy takes a while over them, and they are the same for every exposure.
+
+    A spline of zeros, which stands for one that was not needed, is left out.
+    """
     for kind in calibration.types:
         if kind not in _OF_SPLINES + _WITHOUT_SPLINE:
             raise CannotStreamError(f"the linearizer is a {kind}")
     found = []
     for k, factor in enumerate(scale):
         try:
-            found.append(splines_of(calibration, k, float(factor)))
+            splines = splines_of(calibration, k, float(factor))
         except (ValueError, IndexError) as error:
             raise wrong_form(calibration, k, error) from error
+        found.append(tuple(s for s in splines if s.values.any() or not s.known))
     return _packed(found)
 
 

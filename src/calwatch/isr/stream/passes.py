@@ -14,6 +14,7 @@ from numba import njit
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IndexArray, IntArray
 from calwatch.isr.stream.charge_transfer import Transfer, correct_row
 from calwatch.isr.stream.crosstalk import (
+    TARGETS_AT_A_TIME,
     Coefficients,
     Marks,
     append_between,
@@ -83,7 +84,7 @@ class Block(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def _new_block(frame: Frame, corrections: Corrections) -> Block:
-    n_amp, n_padded = corrections.crosstalk.linear.shape
+    n_amp, n_padded = corrections.gain.size, corrections.crosstalk.linear.shape[1]
     width = frame.sections.columns + _PADDING
     fitted = frame.sections.fit_x1 - frame.sections.fit_x0
     return Block(
@@ -203,7 +204,7 @@ def collect_middle_signals(
         Shape (n,): how many signals are no numbers.
     """
     block = _new_block(frame, corrections)
-    signal = np.empty(frame.sections.columns, np.float32)
+    signals_of_row = np.empty((TARGETS_AT_A_TIME, frame.sections.columns), np.float32)
     found, n_nan = np.zeros(amplifiers.size, np.int64), np.zeros(amplifiers.size, np.int64)
     rows, marks = frame.sections.rows, frame.marks
     for first in range(0, rows, ROWS_AT_A_TIME):
@@ -212,7 +213,9 @@ def collect_middle_signals(
         for j in range(amplifiers.size):
             k = amplifiers[j]
             for i in range(n_rows):
-                pick_up(block.raw, i, corrections.crosstalk, k, signal)
+                place = k % TARGETS_AT_A_TIME
+                pick_up(block.raw, i, corrections.crosstalk, k - place, signals_of_row)
+                signal = signals_of_row[place]
                 found[j] = append_between(signal, marks.low[k], marks.high[k], signals[j], found[j])
                 n_nan[j] += np.isnan(signal).sum()
     return n_nan
