@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,10 +14,10 @@ TEST = TestResult("NOISE", Verdict.PASS, 1.0, (None, 2.0), "e-", "4.3", "", True
 def test_each_test_is_counted_under_its_verdict() -> None:
     tests = [
         TEST,
-        replace(TEST, severity="WARNING"),
-        replace(TEST, verdict=Verdict.FAIL, severity="SERIOUS"),
-        replace(TEST, verdict=Verdict.UNKNOWN),
-        replace(TEST, verdict=Verdict.FAIL, severity="SERIOUS", counts=False),
+        TEST._replace(severity="WARNING"),
+        TEST._replace(verdict=Verdict.FAIL, severity="SERIOUS"),
+        TEST._replace(verdict=Verdict.UNKNOWN),
+        TEST._replace(verdict=Verdict.FAIL, severity="SERIOUS", counts=False),
     ]
     assert count_tests(tests) == {"pass": 2, "fail": 1, "unknown": 1, "warning": 1}
     assert count_tests([]) == dict.fromkeys(OUTCOMES, 0)
@@ -27,12 +25,12 @@ def test_each_test_is_counted_under_its_verdict() -> None:
 
 @given(verdicts=st.lists(st.sampled_from(list(Verdict)), max_size=20))
 def test_the_verdicts_add_up_to_the_tests(verdicts: list[Verdict]) -> None:
-    counts = count_tests(replace(TEST, verdict=verdict) for verdict in verdicts)
+    counts = count_tests(TEST._replace(verdict=verdict) for verdict in verdicts)
     assert sum(n for outcome, n in counts.items() if outcome != WARNING) == len(verdicts)
 
 
 def test_levels_are_counted_apart_over_all_detectors() -> None:
-    failed = replace(TEST, verdict=Verdict.FAIL)
+    failed = TEST._replace(verdict=Verdict.FAIL)
     amps = {name: AmpResult({}, {"NOISE": TEST, "MEAN": failed}, Verdict.FAIL) for name in "AB"}
     result = DetectorResult(
         "LATISS", 1, 0, "R00_S00", "bias", Verdict.FAIL, "", amps, {}, {"SEQUENCER": TEST}, {},

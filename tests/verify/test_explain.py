@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,7 +93,7 @@ def test_every_range_shown_is_the_range_that_decides(dmtn101: Limits) -> None:
 def test_an_unknown_test_has_no_range(dmtn101: Limits) -> None:
     numbers = {**NUMBERS, "EXPECTED_NOISE": None}
     test, _ = judged(dmtn101)
-    test = replace(test, verdict=Verdict.UNKNOWN, limit=(None, None), severity="")
+    test = test._replace(verdict=Verdict.UNKNOWN, limit=(None, None), severity="")
     why = explained(dmtn101, test, numbers)
     assert why.allowed[1].allowed == (None, None)
     assert why.numbers[1].value is None

@@ -22,7 +22,7 @@ from calwatch.ledger.engine import (
     shown_url,
     writing,
 )
-from calwatch.ledger.inserts import dialect_insert, insert_all, insert_once
+from calwatch.ledger.inserts import dialect_insert, insert_all, insert_all_plain, insert_once
 from calwatch.ledger.tables import (
     alarm_queue,
     brief,
@@ -168,10 +168,10 @@ class Ledger:
             judgement_id = connection.execute(statement, row).scalar_one_or_none()
             if judgement_id is None:
                 return False
-            insert_all(connection, measurement, rows.measurement_rows(judgement_id, result))
+            insert_all_plain(connection, measurement, rows.measurement_rows(judgement_id, result))
             insert_all(connection, brief, [rows.brief_row(judgement_id, result)])
             insert_all(connection, measured_array, rows.array_rows(judgement_id, result))
-            insert_all(connection, provenance, rows.provenance_rows(judgement_id, result))
+            insert_all_plain(connection, provenance, rows.provenance_rows(judgement_id, result))
             self.announce(connection, judged_at, judgement_id=judgement_id)
             return True
 

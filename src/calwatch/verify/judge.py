@@ -299,7 +299,7 @@ def _sequencer_result(
     result = evaluate(test, numbers, "") or unknown_test(test, "")
     if not differences:
         return result
-    return replace(result, reason=f"{test.spec.name}: {'; '.join(differences)}")
+    return result._replace(reason=f"{test.spec.name}: {'; '.join(differences)}")
 
 
 def _missing(exposure: Exposure, frame: Frame) -> dict[str, str]:
