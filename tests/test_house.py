@@ -43,8 +43,9 @@ ALLOWED: dict[str, set[str]] = {
         "camera",
     },
     "dashboards": {"service", "publish", "arrivals", "alarms.model", "verify"},
-    "web": {"service", "ledger", "alarms", "alarms.deliver"},
-    "report": {"service", "ledger", "alarms", "verify", "butler.times", "camera"},
+    "plots": {"verify", "camera"},
+    "web": {"service", "ledger", "alarms", "alarms.deliver", "verify", "camera", "butler.times", "plots"},
+    "report": {"plots", "service", "ledger", "alarms", "verify", "butler.times", "camera"},
     "offline": {"verify", "isr", "calibrations", "butler", "camera"},
     "simulate": {"offline", "verify", "isr", "calibrations", "butler", "camera"},
 }

@@ -21,7 +21,7 @@ def test_open_alarms_stand_first_and_the_gravest_first(scene: Scene, client: Cli
     over = scene.raise_alarm("R43_S22/C00")
     client.form(f"/alarms/{over}/reset")
     scene.raise_alarm(AMP, more={"OVERSCAN_LEVEL": amps("LSSTCam")}, first=3)
-    text = client.get("/").text
+    text = client.get("/alarms").text
     places = [text.index(word) for word in (">LSSTCam, ", f"LSSTCam {AMP}", "LSSTCam R43_S22/C00")]
     assert places == sorted(places)
     assert "1 CRITICAL, 1 SERIOUS" in text
@@ -56,9 +56,18 @@ def test_one_alarm_shows_everything(scene: Scene, client: Client) -> None:
 def test_forms_do_what_they_say(scene: Scene, client: Client, action: str, fields) -> None:
     number = scene.raise_alarm()
     answer = client.form(f"/alarms/{number}/{action}", **fields)
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/#alarm-{number}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/alarms#alarm-{number}")
     alarm = scene.store.alarm(number).alarm
     assert alarm.muted if action == "mute" else not alarm.open
+
+
+@pytest.mark.parametrize(
+    ("back", "page"), [("tonight", "/"), ("list", "/alarms"), ("https://elsewhere", "/alarms")]
+)
+def test_a_form_leads_back_to_where_it_was(client: Client, scene: Scene, back, page) -> None:
+    number = scene.raise_alarm()
+    answer = client.form(f"/alarms/{number}/acknowledge", back=back)
+    assert answer.headers["location"] == f"{page}#alarm-{number}"
 
 
 @pytest.mark.parametrize(

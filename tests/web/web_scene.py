@@ -12,14 +12,17 @@ import httpx
 from scenes import at, frame, seen
 
 from calwatch.alarms.deliver.routing import Route
+from calwatch.camera.loader import load_camera
 from calwatch.ledger.alarms import AlarmStore
 from calwatch.ledger.store import Ledger
 from calwatch.service.alarm_books import AlarmBooks, Target
 from calwatch.service.alarming import HEARTBEAT
 from calwatch.settings import AlarmSettings, WebSettings
+from calwatch.verify.limits import load_limits
 from calwatch.web.app import make_app
 
 TOKEN = "a-long-token"
+INSTRUMENTS = ("LATISS", "LSSTCam")
 AMP = "R22_S11/C05"
 
 
@@ -42,6 +45,7 @@ class Scene:
 
     books: AlarmBooks
     clock: HandClock
+    ledger: Ledger
 
     @property
     def store(self) -> AlarmStore:
@@ -64,13 +68,17 @@ class Scene:
 
     def app(self, token: str | None = TOKEN, **alarms: Any):
         web = WebSettings(port=8080, token=token)
-        return make_app(self.books, AlarmSettings(**alarms), web, self.clock)
+        cameras = {name: load_camera(name) for name in INSTRUMENTS}
+        seen = (self.books, self.ledger, cameras, load_limits("dmtn101"))
+        return make_app(*seen, AlarmSettings(**alarms), web, self.clock)
 
 
 def make_scene(ledger: Ledger, clock: Any = None) -> Scene:
     frames = {"LSSTCam": frame("LSSTCam")}
     clock = clock or HandClock(at(0))
-    return Scene(AlarmBooks(AlarmStore(ledger), frames, [Target("slack", Route())], clock), clock)
+    return Scene(
+        AlarmBooks(AlarmStore(ledger), frames, [Target("slack", Route())], clock), clock, ledger
+    )
 
 
 @dataclass

@@ -125,12 +125,15 @@ def _watch(
         alarming = set_up_alarms(*parts, grace_seconds=grace, write=write)
         companions.append(alarming.run)
         if settings.web.port is not None:
+            from calwatch.verify.limits import load_limits
             from calwatch.web.app import make_app
             from calwatch.web.serve import listen, serve
 
             listening = listen(settings.web.host, settings.web.port)
             state = observing.health.report
-            app = make_app(books, settings.alarms, settings.web, clock, state)
+            limits = load_limits(settings.limits)
+            watched = (books, ledger, cameras, limits)
+            app = make_app(*watched, settings.alarms, settings.web, clock, state)
             companions.append(partial(serve, app, listening))
 
     def hear(event: Event) -> None:

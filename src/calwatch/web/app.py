@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,12 +11,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from calwatch.alarms.rules import load_rules
+from calwatch.camera.model import Camera
 from calwatch.errors import CalwatchError
+from calwatch.ledger.store import Ledger
 from calwatch.service.alarm_books import AlarmBooks
 from calwatch.service.health import Report
 from calwatch.service.lifecycle import Clock
 from calwatch.settings import AlarmSettings, WebSettings
-from calwatch.web import api, errors, health, pages
+from calwatch.verify.limits import Limits
+from calwatch.web import alarms as alarm_pages
+from calwatch.web import amplifier, api, chain, errors, exposure, focal, health, night, plotting
 from calwatch.web.headers import SafeHeaders
 from calwatch.web.render import STATIC
 from calwatch.web.site import Site
@@ -24,6 +28,9 @@ from calwatch.web.site import Site
 
 def make_app(
     books: AlarmBooks,
+    ledger: Ledger,
+    cameras: Mapping[str, Camera],
+    limits: Limits,
     alarms: AlarmSettings,
     web: WebSettings,
     clock: Clock,
@@ -35,6 +42,12 @@ def make_app(
     ----------
     books
         The alarms.
+    ledger
+        What has been judged.
+    cameras
+        Those watched, by instrument.
+    limits
+        The limits of the configuration, for formulae beside the numbers.
     alarms, web
         Settings: the rules and the playbook; who may change something.
     clock
@@ -49,12 +62,24 @@ def make_app(
     """
     static = Mount("/static", StaticFiles(directory=STATIC), name="static")
     app = Starlette(
-        routes=[*health.routes(), *api.routes(), *pages.routes(), static],
+        routes=[
+            *health.routes(),
+            *api.routes(),
+            *night.routes(),
+            *exposure.routes(),
+            *chain.routes(),
+            *focal.routes(),
+            *amplifier.routes(),
+            *plotting.routes(),
+            *alarm_pages.routes(),
+            static,
+        ],
         exception_handlers={
             CalwatchError: errors.on_purpose,
             HTTPException: errors.of_http,
             Exception: errors.by_mistake,
         },
     )
-    app.state.site = Site(books, load_rules(alarms.rules), alarms, web, clock, state)
+    rules = load_rules(alarms.rules)
+    app.state.site = Site(books, ledger, cameras, limits, rules, alarms, web, clock, state)
     return SafeHeaders(app)

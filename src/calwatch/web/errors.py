@@ -13,6 +13,7 @@ from calwatch.service.alarm_desk import NoSuchAlarmError, OrderError
 from calwatch.web.auth import RefusedError
 from calwatch.web.bodies import TooLargeError
 from calwatch.web.render import render
+from calwatch.web.site import NoSuchPageError
 
 _WORDS = {404: "there is no such page", 405: "this cannot be done here"}
 
@@ -24,7 +25,7 @@ def status_of(error: CalwatchError) -> int:
             return error.status
         case OrderError():
             return 400
-        case NoSuchAlarmError():
+        case NoSuchAlarmError() | NoSuchPageError():
             return 404
         case AlarmActionError():
             return 409

@@ -1,4 +1,8 @@
-"""Headers of every answer: nothing is kept, nothing comes from elsewhere, nobody frames it."""
+"""Headers of every answer: nothing is kept, nothing comes from elsewhere, nobody frames it.
+
+An answer that sets one of them itself keeps it: BokehJS may be kept, and pages with pictures have a
+policy of their own (`calwatch.web.plotting`).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,9 @@ class SafeHeaders:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, sending if scope["type"] == "http" else send)

@@ -32,6 +32,7 @@ def _environment() -> Environment:
         "iso": _iso,
         "ago": ago,
         "number": alarm_words.number_text,
+        "short": short,
         "range": alarm_words.range_words,
         "grade": alarm_words.grade_words,
         "severity": alarm_words.severity_words,
@@ -61,11 +62,22 @@ def render(request: Request, name: str, content: Mapping[str, Any], status: int 
         HTTP status.
     """
     usual = {"pulse": None, "problem": "", "fields": {"who": "", "why": ""}}
+    here = request.url.include_query_params
 
     def url(route: str, **where: Any) -> str:
         return request.url_for(route, **where).path
 
-    return HTMLResponse(_PAGES.get_template(name).render(**{**usual, **content}, url=url), status)
+    def with_query(**changes: Any) -> str:
+        """Return this page's own address with other parameters."""
+        address = here(**changes)
+        return f"{address.path}?{address.query}"
+
+    known = {
+        "url": url,
+        "with_query": with_query,
+        "path": with_query() if request.url.query else (request.url.path),
+    }
+    return HTMLResponse(_PAGES.get_template(name).render({**usual, **known, **content}), status)
 
 
 def tone(alarm: Alarm) -> str:
@@ -73,6 +85,11 @@ def tone(alarm: Alarm) -> str:
     if not alarm.open:
         return "over"
     return "recovered" if alarm.stale else alarm.severity.name.lower()
+
+
+def short(value: float) -> str:
+    """Write a number to five digits; whole numbers whole."""
+    return str(value) if isinstance(value, int) else f"{value:.5g}".replace("-", "−")
 
 
 def ago(age: timedelta) -> str:

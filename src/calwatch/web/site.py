@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from calwatch.alarms.rules import Rules
+from calwatch.camera.model import Camera, Detector
+from calwatch.errors import CameraError, StopError
 from calwatch.ledger.alarms import AlarmStore
+from calwatch.ledger.nights import newest_judgement
+from calwatch.ledger.store import Ledger
 from calwatch.service.alarm_books import AlarmBooks
 from calwatch.service.alarm_desk import LATE_SECONDS, heartbeat
 from calwatch.service.health import Finding, Need, Report
 from calwatch.service.lifecycle import Clock
 from calwatch.settings import AlarmSettings, WebSettings
+from calwatch.verify.limits import Limits
+
+
+class NoSuchPageError(StopError):
+    """What an address names does not exist here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The alarms, and the settings that matter here.
+    """The ledger, the alarms, and the settings that matter here.
 
     Everything that asks the ledger is called in a thread (`asyncio.to_thread`).
     """
 
     books: AlarmBooks
+    ledger: Ledger
+    cameras: Mapping[str, Camera]
+    """By instrument, those of the configuration."""
+    limits: Limits
     rules: Rules
     alarms: AlarmSettings
     web: WebSettings
@@ -67,4 +80,31 @@ class Site:
             "late_seconds": LATE_SECONDS,
             "now": now.isoformat(),
             "last_transition": last[-1].transition_id if last else 0,
+            "last_judgement": newest_judgement(self.ledger),
         }
+
+    def camera(self, instrument: str) -> Camera:
+        """Return a camera of the configuration.
+
+        Raises
+        ------
+        NoSuchPageError
+            If there is none of that name.
+        """
+        if instrument not in self.cameras:
+            known = ", ".join(self.cameras)
+            raise NoSuchPageError(f"no instrument {instrument!r} is watched here, but {known}")
+        return self.cameras[instrument]
+
+    def detector(self, instrument: str, which: str) -> Detector:
+        """Return a detector by the number or the name in an address.
+
+        Raises
+        ------
+        NoSuchPageError
+            If the camera has none.
+        """
+        try:
+            return self.camera(instrument).detector(int(which) if which.isdecimal() else which)
+        except CameraError as error:
+            raise NoSuchPageError(str(error)) from error

@@ -22,6 +22,7 @@
   const state = document.getElementById("pulse-state");
   const late = Number(pulse.dataset.late);
   const seen = pulse.dataset.last;
+  const judged = pulse.dataset.judgement; // Only of pages that show exposures as they come.
   let age = pulse.dataset.age === "" ? null : Number(pulse.dataset.age);
   let since = Date.now();
   let unanswered = 0; // When it was first asked in vain; 0: it answers.
@@ -63,7 +64,8 @@
       age = told.age_seconds;
       since = Date.now();
       unanswered = 0;
-      if (String(told.last_transition) !== seen) {
+      const newer = judged !== undefined && String(told.last_judgement) !== judged;
+      if (newer || String(told.last_transition) !== seen) {
         if (busy()) changed.hidden = false;
         else location.replace(changed.querySelector("a").href);
       }

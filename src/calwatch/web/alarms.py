@@ -1,4 +1,4 @@
-"""The pages: all alarms, and everything of one. They work without JavaScript, too."""
+"""The pages of alarms: all of them, and everything of one. They work without JavaScript, too."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ MUTES: Mapping[str, tuple[str, timedelta]] = {
     "7d": ("1 week", timedelta(days=7)),
 }
 """Lengths of time for which an alarm may be muted on the page."""
+_PAGES = ("list", "alarm", "tonight")
+"""Names of those that a form may lead back to."""
 
 
 def routes() -> list[Route]:
     """Return the addresses of the pages."""
     return [
-        Route("/", list_page, name="list"),
+        Route("/alarms", list_page, name="list"),
         Route("/alarms/{alarm_id:int}", alarm_page, name="alarm"),
         *(
             Route(f"/alarms/{{alarm_id:int}}/{action}", post_form, methods=["POST"])
@@ -77,10 +79,12 @@ async def post_form(request: Request) -> Response:
         return render(
             request, "alarm.html", {**content, "mutes": MUTES, **refused}, status_of(error)
         )
-    back = request.url_for("alarm", alarm_id=alarm_id) if fields.get("back") == "alarm" else (
-        request.url_for("list")
-    )  # fmt: skip
-    return RedirectResponse(f"{back.path}#alarm-{alarm_id}", status_code=303)
+    asked = fields.get("back", "")
+    back = asked if asked in _PAGES else "list"
+    where = {"alarm_id": alarm_id} if back == "alarm" else {}
+    return RedirectResponse(
+        f"{request.url_for(back, **where).path}#alarm-{alarm_id}", status_code=303
+    )
 
 
 def _order(action: str, fields: Mapping[str, str]) -> Order:
@@ -102,16 +106,17 @@ def _list(site: Site) -> dict[str, Any]:
     recent = site.store.alarms(limit=CLOSED + len(open_ones))
     closed = gravest_first(one for one in recent if not one.alarm.open)[:CLOSED]
     return {
-        "active": [_card(site, one, now) for one in open_ones if one.alarm.active],
-        "stale": [_card(site, one, now) for one in open_ones if one.alarm.stale],
-        "closed": [_card(site, one, now) for one in closed],
+        "active": [card_of(site, one, now) for one in open_ones if one.alarm.active],
+        "stale": [card_of(site, one, now) for one in open_ones if one.alarm.stale],
+        "closed": [card_of(site, one, now) for one in closed],
         "counts": count_line(open_ones),
         "pulse": site.pulse(),
         "writable": bool(token_of(site.web)),
     }
 
 
-def _card(site: Site, one: Numbered, now: datetime) -> dict[str, Any]:
+def card_of(site: Site, one: Numbered, now: datetime) -> dict[str, Any]:
+    """Return what a template shows of an alarm."""
     return {
         "id": one.alarm_id,
         "alarm": one.alarm,
@@ -124,7 +129,7 @@ def _one(site: Site, alarm_id: int) -> dict[str, Any]:
     one = numbered(site.store, alarm_id)
     history: list[StoredTransition] = site.store.history(alarm_id)
     return {
-        "card": _card(site, one, site.now()),
+        "card": card_of(site, one, site.now()),
         "body": body_of(one, history, site.rules, site.alarms),
         "history": [
             {"stored": stored, "subject": message(stored.transition, site.rules).subject}

@@ -1,0 +1,1 @@
+"""Pictures: Bokeh figures made of plain values, for the page and for reports."""

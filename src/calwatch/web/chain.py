@@ -1,0 +1,113 @@
+"""Which certified calibrations a verdict rests on, why these, and when they last changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from calwatch.butler.times import tai_text
+from calwatch.ledger.nights import ExposureLine
+from calwatch.ledger.trends import ChainChange, chain_changes
+from calwatch.verify.model import DetectorResult
+from calwatch.web.api import site_of
+from calwatch.web.exposure import line_of, result_of
+from calwatch.web.render import render
+from calwatch.web.site import Site
+from calwatch.web.tables import Column, Table, download
+
+LOOK_BACK = timedelta(days=365)
+USED = (
+    Column("calib_type", "Type"),
+    Column("collection", "Certified in", "code"),
+    Column("begin", "Valid from, TAI"),
+    Column("end", "until, TAI"),
+    Column("run", "Made in RUN", "code"),
+    Column("uuid", "Dataset", "code"),
+)
+CHANGES = (
+    Column("at", "First exposure with it", "time"),
+    Column("exposure", "Exposure", "code"),
+    Column("calib_type", "Type"),
+    Column("before", "Before", "code"),
+    Column("after", "After", "code"),
+)
+
+
+def routes() -> list[Route]:
+    """Return the addresses."""
+    return [
+        Route("/chain/{instrument}/{exposure_id:int}/{detector}", chain_page, name="chain"),
+    ]
+
+
+async def chain_page(request: Request) -> Response:
+    """Show the chain of one detector of an exposure."""
+    site = site_of(request)
+
+    def ask() -> dict[str, Any]:
+        line = line_of(site, request)
+        result = result_of(site, line, request.path_params["detector"])
+        return {
+            "line": line,
+            "result": result,
+            "used": used_table(result),
+            "changes": changes_table(request, line, _changes(site, line, result)),
+            "pulse": site.pulse(),
+        }
+
+    content = await asyncio.to_thread(ask)
+    result = content["result"]
+    name = f"calwatch-chain-{result.instrument}-{result.exposure_id}-{result.detector_name}"
+    tables = [content["used"], content["changes"]]
+    return download(request, name, tables) or render(request, "chain.html", content)
+
+
+def used_table(result: DetectorResult) -> Table:
+    """Return the certified calibrations of a result; the type under test first."""
+    chain: Mapping[str, Mapping[str, Any]] = result.provenance.get("chain") or {}
+    types = sorted(chain, key=lambda name: (name != result.calib_type, name))
+    rows = [
+        {
+            "calib_type": name,
+            "collection": chain[name].get("collection"),
+            "begin": tai_text(chain[name].get("begin_tai")),
+            "end": tai_text(chain[name].get("end_tai")),
+            "run": chain[name].get("run"),
+            "uuid": chain[name].get("uuid"),
+        }
+        for name in types
+    ]
+    return Table("used", "Certified calibrations", USED, rows)
+
+
+def changes_table(request: Request, line: ExposureLine, changes: list[ChainChange]) -> Table:
+    """Return what changed, newest first, a row a type."""
+    rows, links = [], []
+    for change in reversed(changes):
+        for calib_type in change.changed:
+            before, after = change.before.get(calib_type), change.after.get(calib_type)
+            rows.append(
+                {
+                    "at": change.at,
+                    "exposure": change.exposure_id,
+                    "calib_type": calib_type,
+                    "before": before.collection if before else None,
+                    "after": after.collection if after else None,
+                }
+            )
+            where = {"instrument": line.instrument, "exposure_id": change.exposure_id}
+            links.append({"exposure": request.url_for("exposure", **where).path})
+    return Table("changes", "Changes", CHANGES, rows, links)
+
+
+def _changes(site: Site, line: ExposureLine, result: DetectorResult) -> list[ChainChange]:
+    until = line.end_utc or site.now()
+    return chain_changes(
+        site.ledger, line.instrument, result.detector, line.calib_type, until - LOOK_BACK, until
+    )
