@@ -15,6 +15,7 @@ import click
 from calwatch.errors import StopError
 
 if TYPE_CHECKING:
+    from calwatch.camera.model import Camera
     from calwatch.ledger.store import Ledger
     from calwatch.report.model import Question, Report
 
@@ -64,6 +65,7 @@ def report(
       calwatch report --from 20261101 --to 20261130 --ledger ledger.db --text
       calwatch report --collection LATISS/calib/DM-47447 --config config/latiss.yaml
     """
+    from calwatch.camera.loader import load_camera
     from calwatch.cli.asking import open_existing
     from calwatch.report.model import Question
 
@@ -76,7 +78,8 @@ def report(
     ledger = open_existing(address)
     try:
         name = _instrument(ledger, instrument)
-        found = _gather(ledger, Question(name, *days, collection), camera_file, rules)
+        camera = load_camera(camera_file or name)
+        found = _gather(ledger, Question(name, *days, collection), camera, rules)
     finally:
         ledger.close()
     if as_text:
@@ -88,7 +91,7 @@ def report(
 
         click.echo(json.dumps(to_document(found), ensure_ascii=False, allow_nan=False))
     else:
-        click.echo(str(_write(found, output)))
+        click.echo(str(_write(found, camera, output)))
     ctx.exit(int(found.failed))
 
 
@@ -154,12 +157,10 @@ def _instrument(ledger: Ledger, wanted: str | None) -> str:
     return known[0]
 
 
-def _gather(ledger: Ledger, question: Question, camera_file: str, rules: str) -> Report:
+def _gather(ledger: Ledger, question: Question, camera: Camera, rules: str) -> Report:
     from calwatch.alarms.rules import load_rules
-    from calwatch.camera.loader import load_camera
     from calwatch.report.gather import gather
 
-    camera = load_camera(camera_file or question.instrument)
     known = load_rules(rules) if rules else load_rules()
     return gather(ledger, question, camera, known, datetime.now(UTC), _follow)
 
@@ -174,14 +175,14 @@ def _follow(work: Sequence[T], words: str) -> Iterable[T]:
     return track(work, words, console=console, transient=True, disable=quiet)
 
 
-def _write(found: Report, folder: Path) -> Path:
+def _write(found: Report, camera: Camera, folder: Path) -> Path:
     """Write the HTML file, all of it or nothing; return its path."""
     from calwatch.report.html import to_html
-    from calwatch.report.pictures import Pictures
+    from calwatch.report.pictures import draw
     from calwatch.report.words import slug
 
     path = folder / f"{slug(found.question)}.html"
     unfinished = path.with_suffix(".part")
-    unfinished.write_text(to_html(found, Pictures()), encoding="utf-8")
+    unfinished.write_text(to_html(found, draw(found, camera)), encoding="utf-8")
     unfinished.replace(path)
     return path

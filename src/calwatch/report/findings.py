@@ -37,7 +37,7 @@ class _Collected:
     calib_type: str
     test: TestResult
     """The one whose value is farthest beyond its limit."""
-    far: float
+    far: tuple[float, float]
     worst: Moment
     first: Moment
     last: Moment
@@ -107,7 +107,7 @@ class Findings:
         chain: Mapping[str, Mapping[str, Any]],
         at: Moment,
     ) -> None:
-        far = _far(distance(test.value, *test.limit))
+        far = _beyond(test)
         known = self._found.get(spot)
         if known is None:
             reference = self._reference(calib_type, test.name, chain)
@@ -178,6 +178,15 @@ def _finding(found: _Collected, judged: int) -> Finding:
         at_least=True,
         reference=found.reference,
     )
+
+
+def _beyond(test: TestResult) -> tuple[float, float]:
+    """Return what orders crossed tests: the distance, then by how much the limit was crossed."""
+    lower, upper = test.limit
+    value = 0.0 if test.value is None else test.value
+    below = 0.0 if lower is None else lower - value
+    above = 0.0 if upper is None else value - upper
+    return _far(distance(test.value, lower, upper)), max(below, above)
 
 
 def _far(far: float | None) -> float:

@@ -245,7 +245,7 @@ def gather(
         new_alarms=frozenset(
             one.alarm_id for one in alarms if since <= one.alarm.opened_at < until
         ),
-        trends=past.trends(groups),
+        trends=past.trends(groups, alarms),
         focal=found.numbers.focal(),
     )  # fmt: skip
 

@@ -17,6 +17,8 @@ from calwatch.report.pictures import Pictures
 from calwatch.service import alarm_words
 
 HERE = Path(__file__).parent
+FIRST_ROWS = 12
+"""Parts of one failed test that are shown at once; the others are folded away."""
 MOST_ROWS = 200
 """Parts of one failed test that get a row; the others are named together."""
 
@@ -44,6 +46,7 @@ def to_html(report: Report, pictures: Pictures) -> str:
         report=report,
         pictures=pictures,
         words=words,
+        first_rows=FIRST_ROWS,
         most_rows=MOST_ROWS,
         references=_references,
         rest=_rest,
@@ -63,8 +66,8 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "utc": alarm_words.utc,
-        "number": _number,
-        "range": alarm_words.range_words,
+        "number": words.number,
+        "range": words.allowed,
         "severity": alarm_words.severity_words,
         "where": alarm_words.where_words,
         "handling": alarm_words.handling_words,
@@ -103,11 +106,6 @@ def _tables(numbers: tuple[Number, ...]) -> dict[str, list[_Table]]:
 
 def _raft(detector: str) -> str:
     return detector.partition("_")[0]
-
-
-def _number(value: float | None, unit: str = "") -> str:
-    """Return a number of a table: five digits, so that levels in adu need no exponent."""
-    return "" if value is None else f"{value:.5g} {unit}".rstrip()
 
 
 def _anchor(*parts: object) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from calwatch.alarms.model import Numbered
+from calwatch.plots.readings import Reading
 from calwatch.verify.model import Verdict
 
 Range = tuple[float | None, float | None]
@@ -205,6 +206,16 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to the calibrations, the sequencer or the alarms of a part."""
+
+    at: datetime
+    kind: str
+    """``calibration``, ``sequencer`` or ``alarm``."""
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trend:
     """One test of one part that failed, as it was before."""
 
@@ -214,20 +225,8 @@ class Trend:
     unit: str
     points: tuple[Point, ...]
     """Oldest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class AmpState:
-    """What the focal plane shows of one amplifier: the worst over tests and exposures."""
-
-    outcome: str
-    """Letter of `calwatch.verify.brief`."""
-    distance: float | None
-    test: str
-    """Which stands nearest to its limit, or farthest beyond."""
-    value: float | None
-    unit: str
-    limit: Range
+    events: tuple[Event, ...]
+    """What happened on the way, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +260,8 @@ class Report:
     new_alarms: frozenset[int]
     """Numbers of those that were raised in it."""
     trends: tuple[Trend, ...]
-    focal: Mapping[str, Mapping[str, Mapping[str, AmpState]]]
-    """By kind, detector and amplifier."""
+    focal: Mapping[str, tuple[Reading, ...]]
+    """By kind of exposure, the worst of each amplifier over tests and exposures."""
 
     @property
     def failed(self) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calwatch.alarms.parts import amp_part
-from calwatch.report.model import AmpState, Number, Range
+from calwatch.plots.readings import Reading, worst
+from calwatch.report.model import Number, Range
 from calwatch.verify.brief import ABSENT, gravest, outcome
 from calwatch.verify.distance import distance
 from calwatch.verify.metrics import METRICS
@@ -42,9 +43,11 @@ class Spread:
         self.low = np.fmin(self.low, values)
         self.high = np.fmax(self.high, values)
 
-    def means(self) -> Floats:
-        """Return the mean over the exposures; NaN where there was no value."""
-        return np.where(self.count > 0, self.total, np.nan) / np.maximum(self.count, 1)
+    def mean(self, row: int) -> Floats:
+        """Return the mean of one number over the exposures; NaN where there was no value."""
+        count = self.count[row]
+        found: Floats = np.where(count > 0, self.total[row], np.nan) / np.maximum(count, 1)
+        return found
 
 
 @dataclass(slots=True)
@@ -56,6 +59,8 @@ class Farthest:
     limit: Range = (None, None)
     unit: str = ""
     outcome: str = ABSENT
+    """The gravest of all exposures."""
+    exposure_id: int = 0
 
 
 _Key = tuple[str, str, tuple[str, ...], tuple[str, ...]]
@@ -86,14 +91,16 @@ class Numbers:
         mine = self._farthest[kind, result.detector_name]
         for amp, judged in zip(result.amps, tests, strict=True):
             for name, test in judged.items():
-                _compare(mine.setdefault((amp, name), Farthest()), test)
+                _compare(mine.setdefault((amp, name), Farthest()), test, result.exposure_id)
 
     def by_detector(self) -> Iterator[Number]:
         """Give what tests look at, of each detector."""
         for (kind, detector, amps, names), spread in sorted(self._tests.items()):
             farthest = self._farthest[kind, detector]
             for row, name in enumerate(names):
-                yield _number(kind, detector, name, amps, spread, row, farthest)
+                mine = {amp: farthest[amp, name] for amp in amps if (amp, name) in farthest}
+                place = (spread.low[row], spread.high[row], spread.mean(row))
+                yield _number(kind, detector, name, amps, place, mine)
 
     def of_camera(self) -> Iterator[Number]:
         """Give every measured number over all amplifiers of the camera."""
@@ -104,16 +111,16 @@ class Numbers:
         for (kind, name), pieces in sorted(together.items()):
             yield _over_camera(kind, name, pieces)
 
-    def focal(self) -> dict[str, dict[str, dict[str, AmpState]]]:
-        """Return the worst of each amplifier, by kind and detector."""
-        found: dict[str, dict[str, dict[str, AmpState]]] = {}
+    def focal(self) -> dict[str, tuple[Reading, ...]]:
+        """Return the worst of each amplifier, by kind."""
+        found: dict[str, list[Reading]] = {}
         for (kind, detector), tests in sorted(self._farthest.items()):
-            by_amp: dict[str, list[tuple[str, Farthest]]] = {}
-            for (amp, test), far in tests.items():
-                by_amp.setdefault(amp, []).append((test, far))
-            amps = {amp: _state(of) for amp, of in by_amp.items()}
-            found.setdefault(kind, {})[detector] = amps
-        return found
+            found.setdefault(kind, []).extend(
+                Reading(far.exposure_id, detector, amp, test, far.value, *far.limit, far.unit,
+                        far.outcome)
+                for (amp, test), far in tests.items()
+            )  # fmt: skip
+        return {kind: tuple(worst(readings)) for kind, readings in found.items()}
 
 
 def _count(
@@ -131,46 +138,62 @@ def _count(
     into[key].add(values)
 
 
-def _compare(known: Farthest, test: TestResult) -> None:
+def _compare(known: Farthest, test: TestResult, exposure_id: int) -> None:
     """Keep the gravest outcome and the value farthest out."""
     if not test.counts:
         return
     known.outcome = gravest(known.outcome + outcome(test))
+    known.exposure_id = known.exposure_id or exposure_id
     good = test.verdict is Verdict.PASS and not test.severity
     if good and test.value in test.limit:
         return  # A count on its limit is as good as a count can be: it stands near to nothing.
     far = distance(test.value, *test.limit)
     if far is not None and (known.distance is None or far > known.distance):
         known.distance, known.value, known.limit = far, test.value, test.limit
-        known.unit = test.unit
+        known.unit, known.exposure_id = test.unit, exposure_id
 
 
 def _number(
     kind: str,
     detector: str,
     name: str,
-    amps: tuple[str, ...],
-    spread: Spread,
-    row: int,
-    farthest: Mapping[tuple[str, str], Farthest],
+    parts: Sequence[str],
+    spread: tuple[Floats, Floats, Floats],
+    farthest: Mapping[str, Farthest],
 ) -> Number:
-    measured = [(far.distance, amp, far) for amp in amps if (far := farthest.get((amp, name)))]
-    known = [one for one in measured if one[0] is not None]
-    worst = max(known, key=lambda one: one[0] or 0.0, default=None)
-    low, high = _lowest(spread.low[row]), _lowest(-spread.high[row])
+    """Return one number.
+
+    Parameters
+    ----------
+    kind, detector, name
+        Which.
+    parts
+        Names of the amplifiers.
+    spread
+        Lowest, highest and mean of each.
+    farthest
+        Of those that a test looks at.
+    """
+    lows, highs, means = spread
+    low, high = _lowest(lows), _lowest(-highs)
+    known = [amp for amp, far in farthest.items() if far.distance is not None]
+    outermost = max(known, key=lambda amp: farthest[amp].distance or 0.0, default="")
+    far = farthest.get(outermost, Farthest())
+    units = [one.unit for one in farthest.values() if one.unit]
+    units += [METRICS[name].unit] if name in METRICS else []
     return Number(
         kind=kind,
         detector=detector,
         name=name,
-        unit=next((far.unit for _, _, far in measured if far.unit), ""),
-        median=_median(spread.means()[row]),
-        low=None if low is None else float(spread.low[row, low]),
-        low_part="" if low is None else amps[low],
-        high=None if high is None else float(spread.high[row, high]),
-        high_part="" if high is None else amps[high],
-        worst_part=worst[1] if worst else "",
-        worst_value=worst[2].value if worst else None,
-        distance=worst[0] if worst else None,
+        unit=units[0] if units else "",
+        median=_median(means),
+        low=None if low is None else float(lows[low]),
+        low_part="" if low is None else parts[low],
+        high=None if high is None else float(highs[high]),
+        high_part="" if high is None else parts[high],
+        worst_part=outermost,
+        worst_value=far.value,
+        distance=far.distance,
     )
 
 
@@ -180,19 +203,8 @@ def _over_camera(
     parts = [amp_part(detector, amp) for detector, amps, _, _ in pieces for amp in amps]
     lows = np.concatenate([spread.low[row] for _, _, spread, row in pieces])
     highs = np.concatenate([spread.high[row] for _, _, spread, row in pieces])
-    means = np.concatenate([spread.means()[row] for _, _, spread, row in pieces])
-    low, high = _lowest(lows), _lowest(-highs)
-    return Number(
-        kind=kind,
-        detector="",
-        name=name,
-        unit=METRICS[name].unit if name in METRICS else "",
-        median=_median(means),
-        low=None if low is None else float(lows[low]),
-        low_part="" if low is None else parts[low],
-        high=None if high is None else float(highs[high]),
-        high_part="" if high is None else parts[high],
-    )
+    means = np.concatenate([spread.mean(row) for _, _, spread, row in pieces])
+    return _number(kind, "", name, parts, (lows, highs, means), {})
 
 
 def _lowest(values: Floats) -> int | None:
@@ -204,12 +216,3 @@ def _lowest(values: Floats) -> int | None:
 def _median(values: Floats) -> float | None:
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else None
-
-
-def _state(tests: Iterable[tuple[str, Farthest]]) -> AmpState:
-    """Return the worst of the tests of one amplifier."""
-    listed = list(tests)
-    letter = gravest("".join(far.outcome for _, far in listed))
-    known = [one for one in listed if one[1].distance is not None]
-    name, far = max(known, key=lambda one: one[1].distance or 0.0, default=("", Farthest()))
-    return AmpState(letter, far.distance, name, far.value, far.unit, far.limit)

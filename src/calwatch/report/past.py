@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
+from calwatch.alarms.model import Numbered
 from calwatch.ledger.reported import DAMAGE
 from calwatch.ledger.store import Ledger
-from calwatch.ledger.trends import JudgedBrief, trend
-from calwatch.report.model import Finding, Group, Moment, Point, Trend
+from calwatch.ledger.trends import JudgedBrief, chain_changes, trend
+from calwatch.report.model import Event, Finding, Group, Moment, Point, Trend
 from calwatch.verify.brief import ABSENT, FAIL, PASS, WARNING, BriefTest
 
 LOOK_BACK = timedelta(days=90)
-MOST_DETECTORS = 24
+MOST_DETECTORS = 60
 """Detectors whose past is read, those of the worst failures first."""
 MOST_TRENDS = 12
 
@@ -70,13 +72,17 @@ class Past:
             for group in groups
         )
 
-    def trends(self, groups: Sequence[Group]) -> tuple[Trend, ...]:
-        """Return the trends of the worst findings."""
+    def trends(self, groups: Sequence[Group], alarms: Sequence[Numbered]) -> tuple[Trend, ...]:
+        """Return the trends of the worst findings, with what happened on the way."""
         found: list[Trend] = []
         for group, finding in in_turn(groups):
-            points = self._points(group, finding)
-            if points and len(found) < MOST_TRENDS:
-                found.append(Trend(group.kind, group.test, finding.part, group.unit, points))
+            points = self._points(group, finding) if len(found) < MOST_TRENDS else ()
+            if points:
+                events = [*self._events(group, finding), *_alarms(finding, alarms)]
+                events.sort(key=lambda event: event.at)
+                found.append(
+                    Trend(group.kind, group.test, finding.part, group.unit, points, tuple(events))
+                )
         return tuple(found)
 
     def _dated(self, group: Group, finding: Finding) -> Finding:
@@ -86,6 +92,24 @@ class Past:
             return finding
         since, at_least = begin_of_row(points, finding.first)
         return replace(finding, since=since, at_least=at_least)
+
+    def _events(self, group: Group, finding: Finding) -> list[Event]:
+        """Return when the certified chain and the sequencer of a detector changed."""
+        if self.until is None or finding.detector is None:
+            return []
+        changes = chain_changes(
+            self.ledger, self.instrument, finding.detector, group.calib_type,
+            self.until - LOOK_BACK, self.until,
+        )  # fmt: skip
+        found = [
+            Event(change.at, "calibration", f"another {', '.join(change.changed)}")
+            for change in changes
+        ]
+        known = [one for one in self._read[group.kind, finding.detector] if one.end_utc]
+        for before, after in pairwise(known):
+            if before.brief.sequencer != after.brief.sequencer and after.end_utc:
+                found.append(Event(after.end_utc, "sequencer", after.brief.sequencer or "unknown"))
+        return found
 
     def _points(self, group: Group, finding: Finding) -> tuple[Point, ...]:
         if finding.detector is None:
@@ -127,6 +151,14 @@ def begin_of_row(points: Sequence[Point], first: Moment) -> tuple[Moment, bool]:
         if letter == FAIL:
             since = Moment(point.exposure_id, point.end_utc)
     return since, True
+
+
+def _alarms(finding: Finding, alarms: Sequence[Numbered]) -> list[Event]:
+    return [
+        Event(one.alarm.since, "alarm", f"alarm {one.alarm_id}: {one.alarm.reason}")
+        for one in alarms
+        if finding.part in one.alarm.members
+    ]
 
 
 def _point(one: JudgedBrief, test: str, amp: str) -> Point | None:

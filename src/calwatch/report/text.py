@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from calwatch.alarms.naming import compress
 from calwatch.report import words
-from calwatch.report.model import Group, Missing, Reason, Report
+from calwatch.report.model import Change, Group, Missing, Reason, Report
 from calwatch.service.alarm_words import severity_words, utc, where_words
 from calwatch.verify.model import Verdict
 
@@ -46,7 +45,7 @@ def _sections(report: Report) -> Iterable[_Section]:
     yield _Section("CANNOT BE READ", [(one,) for one in report.damaged], 2)
     yield _Section("RUNS NOT PASSED", [(words.run_words(run),) for run in bad], 3)
     yield _Section("ALARMS", [(line,) for line in _alarms(report)], 3)
-    yield _Section("CALIBRATIONS CHANGED", [(words.change_words(c),) for c in report.changes], 2)
+    yield _Section("CALIBRATIONS CHANGED", [(_change(one),) for one in report.changes], 2)
     yield _Section("WARNINGS", [(_head(group),) for group in report.warnings], 2)
 
 
@@ -66,7 +65,9 @@ def _failure(group: Group) -> tuple[str, str]:
     worst = group.findings[0]
     known = worst.reference
     against = f"against {known.calib_type} of {known.collection}" if known else ""
-    parts = (words.since_words(worst), words.others(group), against)
+    every = [finding.part for finding in group.findings]
+    together = f"in all {words.some(every)}" if len(every) > 1 else ""
+    parts = (words.since_words(worst), together, against)
     return _head(group), "    " + "; ".join(part for part in parts if part)
 
 
@@ -78,13 +79,17 @@ def _head(group: Group) -> str:
 
 
 def _reason(one: Reason) -> str:
-    where = compress(sorted(one.parts))
+    where = words.some(one.parts)
     return f"{one.kind}, {words.counted(len(one.exposures), 'exposure')}: {where}: {one.words}"
 
 
 def _missing(one: Missing) -> str:
-    parts = f": {compress(sorted(one.parts))}" if one.parts else ""
+    parts = f": {words.some(one.parts)}" if one.parts else ""
     return f"{one.kind} {one.exposure_id}{parts}: {one.words}".lstrip()
+
+
+def _change(change: Change) -> str:
+    return words.change_words(change, words.some(change.detectors))
 
 
 def _alarms(report: Report) -> list[str]:

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from calwatch.alarms.naming import compress
-from calwatch.report.model import Change, Finding, Group, Moment, Question, Report, Run
-from calwatch.service.alarm_words import number_text, range_words, utc
+from calwatch.report.model import Change, Finding, Group, Moment, Question, Range, Report, Run
+from calwatch.service.alarm_words import utc
 from calwatch.verify.model import Verdict
 
 ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
 """Verdicts, the gravest first."""
+_SHORT = 60
 
 
 def title(question: Question) -> str:
@@ -100,8 +101,18 @@ def group_name(group: Group) -> str:
 def value_words(group: Group, finding: Finding) -> str:
     """Say value and limit, such as ``12.5 e-, allowed 8.4 … 9.2``."""
     unit = "" if group.unit == "count" else group.unit
-    value = number_text(finding.value, unit) or "no value"
-    return f"{value}, allowed {range_words(finding.limit) or 'anything'}"
+    return f"{number(finding.value, unit) or 'no value'}, allowed {allowed(finding.limit)}"
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Write a number with five digits, so that levels in adu need no exponent; empty for None."""
+    return "" if value is None else f"{value:.5g} {unit}".rstrip()
+
+
+def allowed(limit: Range) -> str:
+    """Write an allowed range."""
+    lower, upper = limit
+    return f"{number(lower) or '−∞'} … {number(upper) or '∞'}"
 
 
 def distance_words(distance: float | None) -> str:
@@ -117,17 +128,17 @@ def since_words(finding: Finding) -> str:
     return f"{finding.crossed} of {finding.judged} exposures, since {when}{least}"
 
 
-def others(group: Group) -> str:
-    """Name the parts of a group besides the worst; empty if there are none."""
-    more = [finding.part for finding in group.findings[1:]]
-    return f"also {compress(sorted(more))}" if more else ""
+def some(parts: Sequence[str]) -> str:
+    """Name parts as long as it stays short, and else count them."""
+    text = compress(sorted(parts), 4)
+    return text if len(text) <= _SHORT else f"{len(parts)} parts"
 
 
-def change_words(change: Change) -> str:
+def change_words(change: Change, where: str) -> str:
     """Say which certified calibration was replaced, when and for what."""
     return (
-        f"{change.name} of {compress(list(change.detectors))}: from {change.before} to "
-        f"{change.after}, at exposure {change.at.exposure_id}"
+        f"{change.name} of {where}: from {change.before} to {change.after}, at exposure "
+        f"{change.at.exposure_id}"
     )
 
 
