@@ -54,6 +54,9 @@ def test_instruments_and_days_are_told_once_each(ledger: Ledger) -> None:
     assert nights.instruments(ledger) == ["LATISS", "LSSTCam"]
     assert nights.days(ledger, "LATISS") == [20261122, 20261121, 20261120]
     assert nights.days(ledger, "LATISS", most=2) == [20261122, 20261121]
+    assert nights.days_beside(ledger, "LATISS", 20261121) == (20261120, 20261122)
+    assert nights.days_beside(ledger, "LATISS", 20270101) == (20261122, None)
+    assert nights.days_beside(ledger, "LSSTCam", 20200101)[0] is None
 
 
 def test_exposures_of_days_come_oldest_first(ledger: Ledger) -> None:

@@ -48,8 +48,9 @@ class Imaged(Camera):
 def take_nights(ledger: Ledger, detectors: Collection[str] = DETECTORS) -> None:
     """Take two LSSTCam nights and a LATISS night.
 
-    In the second night of LSSTCam `NOISY` fails, `DRIFTING` is warned of, the whole raft R30 fails once,
-    a file is cut short once, and the certified chain changes. The darks of LATISS are never good.
+    In the second night of LSSTCam `NOISY` fails, `DRIFTING` is warned of, the whole raft R30 fails
+    once, a file is cut short once, and the certified chain changes. The darks of LATISS are never
+    good.
     """
     camera = Imaged(ledger, "LSSTCam", tuple(detectors))
     bad = {NOISY: {"NOISE": 1.4, "CR_NOISE": 1.4}, DRIFTING: {"NOISE": 1.045, "CR_NOISE": 1.045}}

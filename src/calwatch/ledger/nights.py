@@ -80,6 +80,14 @@ def days(ledger: Ledger, instrument: str, most: int = 60) -> list[int]:
     return ledger.read(ask)
 
 
+def days_beside(ledger: Ledger, instrument: str, day_obs: int) -> tuple[int | None, int | None]:
+    """Return the judged days before and after a day, None where there is none."""
+    mine = _E.instrument == instrument
+    before = select(func.max(_E.day_obs)).where(mine, _E.day_obs < day_obs)
+    after = select(func.min(_E.day_obs)).where(mine, _E.day_obs > day_obs)
+    return ledger.read(lambda c: (c.scalar(before), c.scalar(after)))
+
+
 def exposures_between(
     ledger: Ledger,
     instrument: str,

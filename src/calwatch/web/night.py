@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from calwatch.ledger.nights import (
     ExposureLine,
     LastCheck,
     days,
+    days_beside,
     exposures_between,
     last_checks,
 )
@@ -39,12 +41,25 @@ EXPOSURES = (
     Column("n_unknown", "UNKNOWN", "number"),
     Column("reason", "Why"),
 )
+CHECKS = (
+    Column("instrument", "Instrument"),
+    Column("calib_type", "Type"),
+    Column("last", "Last judged", "code"),
+    Column("last_verdict", "Verdict", "verdict"),
+    Column("last_end_utc", "End, UTC", "time"),
+    Column("good", "Last good", "code"),
+    Column("good_end_utc", "End, UTC", "time"),
+    Column("allowed_hours", "Expected within, h", "number"),
+    Column("late", "Late"),
+)
+_LAST_DAY = 9999_12_31
 
 
 def routes() -> list[Route]:
     """Return the addresses."""
     return [
         Route("/", tonight_page, name="tonight"),
+        Route("/nights/{instrument}", newest_page, name="night-newest"),
         Route("/nights/{instrument}/{day_obs:int}", night_page, name="night"),
     ]
 
@@ -54,11 +69,22 @@ async def tonight_page(request: Request) -> Response:
     site = site_of(request)
 
     def ask() -> dict[str, Any]:
-        sections = [_section(site, name, None) for name in site.cameras]
+        sections = [_section(request, site, name, _newest(site, name)) for name in site.cameras]
         return {"title": "Tonight", "sections": sections, **_alarms(site, None)}
 
     content = await asyncio.to_thread(ask)
     return _answer(request, "tonight", content)
+
+
+async def newest_page(request: Request) -> Response:
+    """Lead to the newest day of an instrument."""
+    site, instrument = site_of(request), request.path_params["instrument"]
+    site.camera(instrument)
+    day_obs = await asyncio.to_thread(_newest, site, instrument)
+    if day_obs is None:
+        raise NoSuchPageError(f"{instrument}: nothing has been judged yet")
+    address = request.url_for("night", instrument=instrument, day_obs=day_obs)
+    return RedirectResponse(address.path, status_code=303)
 
 
 async def night_page(request: Request) -> Response:
@@ -68,7 +94,11 @@ async def night_page(request: Request) -> Response:
     site.camera(instrument)
 
     def ask() -> dict[str, Any]:
-        section = _section(site, instrument, day_obs)
+        section = _section(request, site, instrument, min(day_obs, _LAST_DAY))
+        if not section["lines"]:
+            beside = [str(day) for day in (section["before"], section["after"]) if day]
+            known = f", but on {' and '.join(beside)}" if beside else ""
+            raise NoSuchPageError(f"{instrument}: nothing was judged on {day_obs}{known}")
         title = f"{instrument}, {day_obs}"
         return {"title": title, "sections": [section], **_alarms(site, instrument)}
 
@@ -97,22 +127,29 @@ def exposure_rows(lines: Sequence[ExposureLine]) -> list[dict[str, Any]]:
 
 
 def _answer(request: Request, name: str, content: Mapping[str, Any]) -> Response:
-    lines = [line for section in content["sections"] for line in section["lines"]]
-    table = Table("exposures", "Exposures", EXPOSURES, exposure_rows(lines))
-    return download(request, f"calwatch-{name}", [table]) or render(
-        request, "night.html", {**content, "mutes": MUTES}
+    sections = content["sections"]
+    lines = [line for section in sections for line in section["lines"]]
+    checks = [_check_row(*one) for section in sections for one in section["checks"]]
+    tables = [
+        Table("exposures", "Exposures", EXPOSURES, exposure_rows(lines)),
+        Table("checks", "Last checks", CHECKS, checks),
+    ]
+    return download(request, f"calwatch-{name}", tables) or render(
+        request, "night.html", {**content, "downloads": tables, "late": late, "mutes": MUTES}
     )
 
 
-def _section(site: Site, instrument: str, day_obs: int | None) -> dict[str, Any]:
-    """Return what is shown of one instrument; the newest day if none is given."""
-    known = days(site.ledger, instrument)
-    if day_obs is None:
-        day_obs = known[0] if known else None
-    lines = [] if day_obs is None else exposures_between(site.ledger, instrument, day_obs, day_obs)
-    if day_obs is not None and known and not lines and day_obs not in known:
-        near = ", ".join(map(str, sorted(known, key=lambda day: abs(day - day_obs))[:5]))
-        raise NoSuchPageError(f"{instrument}: nothing was judged on {day_obs}, but on {near}")
+def _newest(site: Site, instrument: str) -> int | None:
+    return next(iter(days(site.ledger, instrument, 1)), None)
+
+
+def _section(request: Request, site: Site, instrument: str, day_obs: int | None) -> dict[str, Any]:
+    """Return what is shown of one instrument; day_obs is None if nothing was ever judged."""
+    lines: list[ExposureLine] = []
+    before = after = None
+    if day_obs is not None:
+        lines = exposures_between(site.ledger, instrument, day_obs, day_obs)
+        before, after = days_beside(site.ledger, instrument, day_obs)
     by_type: dict[str, list[ExposureLine]] = {}
     for line in lines:
         by_type.setdefault(line.calib_type, []).append(line)
@@ -121,35 +158,61 @@ def _section(site: Site, instrument: str, day_obs: int | None) -> dict[str, Any]
         "instrument": instrument,
         "day_obs": day_obs,
         "lines": lines,
-        "by_type": by_type,
-        "checks": [_check(site, check, now) for check in last_checks(site.ledger, instrument)],
-        "before": next((day for day in known if day_obs is not None and day < day_obs), None),
-        "after": next(
-            (day for day in reversed(known) if day_obs is not None and day > day_obs), None
-        ),
-        "table": _table(instrument, by_type),
+        "runs": [(name, _tally(found), found) for name, found in by_type.items()],
+        # How long ago something was good is asked of now, not of a day that is long over.
+        "checks": []
+        if after
+        else [(one, *_age(site, one, now)) for one in last_checks(site.ledger, instrument)],
+        "before": before,
+        "after": after,
+        "table": _table(request, lines),
     }
 
 
-def _table(instrument: str, by_type: Mapping[str, Sequence[ExposureLine]]) -> Table:
-    lines = [line for found in by_type.values() for line in found]
+def _tally(lines: Sequence[ExposureLine]) -> str:
+    """Say how many exposures there are, and how many of each verdict."""
+    found = Counter(line.verdict.value for line in lines)
+    count = "1 exposure" if len(lines) == 1 else f"{len(lines)} exposures"
+    return ", ".join([count, *(f"{found[v]} {v}" for v in ("FAIL", "UNKNOWN", "PASS") if found[v])])
+
+
+def _table(request: Request, lines: Sequence[ExposureLine]) -> Table:
     columns = [column for column in EXPOSURES if column.key not in ("instrument", "day_obs")]
-    return Table(f"exposures-{instrument}", "Exposures", columns, exposure_rows(lines))
+    links = [
+        {
+            "exposure": request.url_for(
+                "exposure", instrument=line.instrument, exposure_id=line.exposure_id
+            ).path
+        }
+        for line in lines
+    ]
+    return Table("exposures", "Exposures", columns, exposure_rows(lines), links)
 
 
-def _check(site: Site, check: LastCheck, now: datetime) -> dict[str, Any]:
-    """Return how long ago a type was last judged, and last good; late if longer than expected."""
+def _age(site: Site, check: LastCheck, now: datetime) -> tuple[timedelta | None, float | None]:
+    """Return how long ago a type was last good, and within how many hours it should have been."""
     hours = {str(name): value for name, value in site.alarms.cadence_hours.items()}
-    allowed = hours.get(check.calib_type)
     good = check.last_pass.end_utc if check.last_pass else None
-    late = allowed is not None and (good is None or now - good > timedelta(hours=allowed))
+    return now - good if good else None, hours.get(check.calib_type)
+
+
+def late(age: timedelta | None, allowed: float | None) -> bool:
+    """Tell whether a type was good too long ago, or never."""
+    return age is None or (allowed is not None and age > timedelta(hours=allowed))
+
+
+def _check_row(check: LastCheck, age: timedelta | None, allowed: float | None) -> dict[str, Any]:
+    good = check.last_pass
     return {
+        "instrument": check.last.instrument,
         "calib_type": check.calib_type,
-        "last": check.last,
-        "good": check.last_pass,
-        "age": None if good is None else now - good,
-        "late": late,
-        "allowed": allowed,
+        "last": check.last.exposure_id,
+        "last_verdict": check.last.verdict.value,
+        "last_end_utc": check.last.end_utc,
+        "good": good.exposure_id if good else None,
+        "good_end_utc": good.end_utc if good else None,
+        "allowed_hours": allowed,
+        "late": "yes" if late(age, allowed) else "no",
     }
 
 

@@ -72,7 +72,12 @@ def render(request: Request, name: str, content: Mapping[str, Any], status: int 
         address = here(**changes)
         return f"{address.path}?{address.query}"
 
+    instruments = list(request.app.state.site.cameras)
+    named = request.path_params.get("instrument")
     known = {
+        "current": request.url.path,
+        "instruments": instruments,
+        "instrument": named if named in instruments else "",
         "url": url,
         "with_query": with_query,
         "path": with_query() if request.url.query else (request.url.path),
