@@ -33,7 +33,6 @@ from calwatch.isr.stream.marking import (
     without_median,
 )
 from calwatch.isr.stream.masks import pixels_without_data
-from calwatch.isr.stream.output import Images
 from calwatch.isr.stream.passes import (
     ROWS_AT_A_TIME,
     Frame,
@@ -71,7 +70,6 @@ class _Made:
 
     frame: Frame
     parallel: tuple[ParallelLevels | None, ...] | None
-    images: Images
 
 
 def run_stream(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> IsrResult:
@@ -128,6 +126,7 @@ def _pass(plan: Plan) -> _Made:
             np.zeros((n_amp, n_rows), np.float32),
         ),
         marks=no_marks(n_amp),
+        images=images_of(plan),
     )
     if plan.corrections.subtract_crosstalk:
         sample = _sampled_crosstalk(plan, frame)
@@ -137,11 +136,10 @@ def _pass(plan: Plan) -> _Made:
     for k, found in enumerate(parallel or ()):
         if found is not None and found.applied:
             column_levels[k] = found.levels
-    images = images_of(plan)
     for first, last in ((0, sections.parallel_y0), (sections.parallel_y1, n_rows)):
-        correct_rows(first, last, frame, plan.corrections, column_levels, images)
+        correct_rows(first, last, frame, plan.corrections, column_levels)
     _refuse_damage(plan)
-    return _Made(frame, parallel, images)
+    return _Made(frame, parallel)
 
 
 def _sampled_crosstalk(plan: Plan, frame: Frame) -> FloatArray:
@@ -207,7 +205,7 @@ def _mark(plan: Plan, made: _Made) -> None:
         return
     marks, sections = made.frame.marks, plan.sections
     medians = _signal_medians(plan, made, without_median(marks, plan.limit, sections))
-    mark_crosstalk(marks, plan.limit, medians, sections, plan.placement, made.images.mask)
+    mark_crosstalk(marks, plan.limit, medians, sections, plan.placement, made.frame.images.mask)
 
 
 def _signal_medians(plan: Plan, made: _Made, amplifiers: list[int]) -> dict[int, float]:
@@ -226,18 +224,19 @@ def _signal_medians(plan: Plan, made: _Made, amplifiers: list[int]) -> dict[int,
 
 def _finished(plan: Plan, made: _Made, serial: tuple[SerialLevels | None, ...] | None) -> IsrResult:
     """Do what is left to do, on few pixels or none, and measure."""
-    given, amps, steps, image = plan.given, plan.amps, plan.steps, made.images.image
+    given, amps, steps, images = plan.given, plan.amps, plan.steps, made.frame.images
+    image = images.image
     flat = given.calibrations.flat if "flat" in steps else None
     without_data = pixels_without_data(flat) if flat is not None else np.zeros(0, np.int64)
     image.reshape(-1)[without_data] = 0.0
     replaced = None
     if "interpolation" in steps:
-        replaced = interpolate_in_place(image, made.images.mask, made.images.masked_rows)
+        replaced = interpolate_in_place(image, images.mask, images.masked_rows)
     overscans, amplifiers = made.frame.overscan, _overscan_amplifiers(given, plan.sections)
     raw = measure_raw(given, overscans, amplifiers, amps.bad)
     return StreamedResult(
         image=image,
-        mask=made.images.mask,
+        mask=images.mask,
         gain=amps.gain,
         read_noise=amps.read_noise,
         bad_amps=amps.bad_names(given.detector),

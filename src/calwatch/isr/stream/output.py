@@ -9,7 +9,8 @@ from numba import njit
 
 from calwatch.arrays import BoolArray, FloatArray, IntArray
 from calwatch.calibrations.masks import Mask
-from calwatch.isr.stream.plan import Placement
+from calwatch.isr.stream.plan import Placement, Sections
+from calwatch.isr.stream.prefetch import prefetch_row
 
 _NOT_A_NUMBER = int(Mask.UNMASKEDNAN)
 
@@ -51,6 +52,27 @@ def read_only(values: FloatArray | IntArray | BoolArray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
+def expect_row(k: int, y: int, sections: Sections, placement: Placement, images: Images) -> None:
+    """Ask for the memory that `finish_row` will need for row number `y` of the raw pixels."""
+    if y < sections.data_y0 or y >= sections.data_y1:
+        return
+    height = sections.data_y1 - sections.data_y0
+    at_y = _row_of_detector(k, y - sections.data_y0, height, placement)
+    x0 = placement.x0[k]
+    x1 = x0 + sections.data_x1 - sections.data_x0
+    prefetch_row(images.image[at_y, x0:x1])
+    for calibration in (images.bias, images.dark, images.flat):
+        if calibration.size:
+            prefetch_row(calibration[at_y, x0:x1])
+
+
+@njit(cache=True, nogil=True)
+def _row_of_detector(k: int, y: int, height: int, placement: Placement) -> int:
+    """Return where row `y` of the data of an amplifier stands in the assembled detector."""
+    return int(placement.y0[k]) + (height - 1 - y if placement.flip_y[k] else y)
+
+
+@njit(cache=True, nogil=True)
 def finish_row(
     row: FloatArray, k: int, y: int, height: int, placement: Placement, images: Images
 ) -> None:
@@ -71,7 +93,7 @@ def finish_row(
     images
         What to subtract and divide by, and where to write.
     """
-    at_y = placement.y0[k] + (height - 1 - y if placement.flip_y[k] else y)
+    at_y = _row_of_detector(k, y, height, placement)
     x0, x1 = placement.x0[k], placement.x0[k] + row.size
     pixels = images.image[at_y, x0:x1]
     _orient(row, placement.flip_x[k], pixels)

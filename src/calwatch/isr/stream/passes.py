@@ -22,7 +22,7 @@ from calwatch.isr.stream.crosstalk import (
     subtract_crosstalk_rows,
 )
 from calwatch.isr.stream.linearity import Splines, linearize_row
-from calwatch.isr.stream.output import Images, finish_row
+from calwatch.isr.stream.output import Images, expect_row, finish_row
 from calwatch.isr.stream.plan import Placement, Sections
 from calwatch.isr.stream.rows import (
     RowCensus,
@@ -67,6 +67,8 @@ class Frame(NamedTuple):
     census: RowCensus
     serial: SerialFit
     marks: Marks
+    images: Images
+    """Certified images, and the image and mask that are made."""
 
 
 class Block(NamedTuple):
@@ -119,19 +121,26 @@ def _fill_block(
 def _fill_without_crosstalk(
     block: Block, first_row: int, n_rows: int, frame: Frame, corrections: Corrections
 ) -> None:
-    """Take rows through dither, serial overscan and gain."""
+    """Take rows through dither, serial overscan and gain.
+
+    While an amplifier is decoded, which needs little memory, what its rows will need comes.
+    """
     sections, serial = frame.sections, frame.serial
-    take_rows(
-        frame.source,
-        first_row,
-        n_rows,
-        sections,
-        frame.placement,
-        frame.overscan,
-        frame.census,
-        block.counts,
-        block.raw,
-    )
+    for k in range(corrections.gain.size):
+        for y in range(first_row, first_row + n_rows):
+            expect_row(k, y, sections, frame.placement, frame.images)
+        take_rows(
+            frame.source,
+            k,
+            first_row,
+            n_rows,
+            sections,
+            frame.placement,
+            frame.overscan[k],
+            frame.census,
+            block.counts,
+            block.raw[k],
+        )
     if corrections.network.size:
         fit_serial_overscan(
             block.raw,
@@ -228,7 +237,6 @@ def correct_rows(
     frame: Frame,
     corrections: Corrections,
     column_levels: FloatArray,
-    images: Images,
 ) -> None:
     """Take rows through every step into the assembled detector.
 
@@ -241,8 +249,6 @@ def correct_rows(
         The exposure and what it is corrected with.
     column_levels
         Shape (n_amp, columns of the data), units of the image: from the parallel overscan.
-    images
-        Certified images, and the image and mask that are made.
     """
     sections, transfer = frame.sections, corrections.transfer
     block = _new_block(frame, corrections)
@@ -268,7 +274,7 @@ def correct_rows(
                     correct_row(charge, transfer, k, a, b)
                     row = charge[sections.data_x0 :]
                 height = sections.data_y1 - sections.data_y0
-                finish_row(row, k, y, height, frame.placement, images)
+                finish_row(row, k, y, height, frame.placement, frame.images)
 
 
 @njit(cache=True, nogil=True)

@@ -15,6 +15,7 @@ from calwatch.isr.census import Census, row_census
 from calwatch.isr.sorting_network import sort_lanes
 from calwatch.isr.stream.output import read_only
 from calwatch.isr.stream.plan import CannotStreamError, Placement, Sections
+from calwatch.isr.stream.prefetch import prefetch_row
 from calwatch.isr.stream.twister import DrawArray
 from calwatch.isr.stream.vector_level import vector_level, vector_sigma
 
@@ -89,6 +90,7 @@ class SerialFit(NamedTuple):
 @njit(cache=True, nogil=True)
 def take_rows(
     source: Source,
+    k: int,
     first_row: int,
     n_rows: int,
     sections: Sections,
@@ -98,39 +100,49 @@ def take_rows(
     counts: IntArray,
     block: FloatArray,
 ) -> None:
-    """Decode and dither a few rows of every amplifier; keep their serial overscan and census.
+    """Decode and dither a few rows of an amplifier; keep their serial overscan and census.
 
     Parameters
     ----------
     source
         The raw frame.
+    k
+        Number of the amplifier.
     first_row, n_rows
         Which rows, in readout order.
     sections, placement
         Of the amplifiers.
     overscan
-        Shape (n_amp, rows, columns of the serial overscan): those rows are filled.
+        Shape (rows, columns of the serial overscan): those rows are filled.
     census
         Those rows are filled.
     counts
-        Shape (n_rows or more, columns): room for the rows of one amplifier.
+        Shape (n_rows or more, columns): room.
     block
-        Shape (n_amp or more, n_rows or more, columns or more), ADU: filled.
+        Shape (n_rows or more, columns or more), ADU: filled.
     """
-    for k in range(overscan.shape[0]):
-        _take_counts(source, k, first_row, n_rows, counts)
-        for i in range(n_rows):
-            y = first_row + i
-            row = block[k, i, : sections.columns]
-            census.low[k, y], census.high[k, y], census.n_zero[k, y] = row_census(counts[i])
-            if source.dithered:
-                mosaic_y = sections.rows - 1 - y if placement.flip_y[k] else y
-                x0 = placement.draw_x0[k]
-                draws = source.draws[placement.draw_y0[k] + mosaic_y, x0 : x0 + sections.columns]
-                _add_draws(counts[i], draws, placement.flip_x[k], row)
-            else:
-                _as_float(counts[i], row)
-            overscan[k, y] = row[sections.serial_x0 : sections.serial_x1]
+    if source.dithered:
+        for y in range(first_row, first_row + n_rows):
+            prefetch_row(_draws(source, k, y, sections, placement))
+    _take_counts(source, k, first_row, n_rows, counts)
+    for i in range(n_rows):
+        y = first_row + i
+        row = block[i, : sections.columns]
+        census.low[k, y], census.high[k, y], census.n_zero[k, y] = row_census(counts[i])
+        if source.dithered:
+            draws = _draws(source, k, y, sections, placement)
+            _add_draws(counts[i], draws, placement.flip_x[k], row)
+        else:
+            _as_float(counts[i], row)
+        overscan[y] = row[sections.serial_x0 : sections.serial_x1]
+
+
+@njit(cache=True, nogil=True)
+def _draws(source: Source, k: int, y: int, sections: Sections, placement: Placement) -> DrawArray:
+    """Return the draws of one row of an amplifier, in the orientation of the mosaic."""
+    mosaic_y = sections.rows - 1 - y if placement.flip_y[k] else y
+    x0 = placement.draw_x0[k]
+    return source.draws[placement.draw_y0[k] + mosaic_y, x0 : x0 + sections.columns]
 
 
 @njit(cache=True, nogil=True)
