@@ -20,7 +20,18 @@ from calwatch.service.lifecycle import Clock
 from calwatch.settings import AlarmSettings, WebSettings
 from calwatch.verify.limits import Limits
 from calwatch.web import alarms as alarm_pages
-from calwatch.web import amplifier, api, chain, errors, exposure, focal, health, night, plotting
+from calwatch.web import (
+    amplifier,
+    api,
+    chain,
+    detector,
+    errors,
+    exposure,
+    focal,
+    health,
+    night,
+    plotting,
+)
 from calwatch.web.headers import SafeHeaders
 from calwatch.web.render import STATIC
 from calwatch.web.site import Site
@@ -67,6 +78,7 @@ def make_app(
             *api.routes(),
             *night.routes(),
             *exposure.routes(),
+            *detector.routes(),
             *chain.routes(),
             *focal.routes(),
             *amplifier.routes(),

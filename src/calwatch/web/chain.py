@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,8 @@ from calwatch.ledger.nights import ExposureLine
 from calwatch.ledger.trends import ChainChange, chain_changes
 from calwatch.verify.model import DetectorResult
 from calwatch.web.api import site_of
-from calwatch.web.exposure import line_of, result_of
+from calwatch.web.detector import result_of
+from calwatch.web.exposure import line_of
 from calwatch.web.render import render
 from calwatch.web.site import Site
 from calwatch.web.tables import Column, Table, download
@@ -29,7 +30,9 @@ USED = (
     Column("end", "until, TAI"),
     Column("run", "Made in RUN", "code"),
     Column("uuid", "Dataset", "code"),
+    Column("since", "Since exposure", "code"),
 )
+MISSING = (Column("calib_type", "Type"), Column("reason", "Why none is used"))
 CHANGES = (
     Column("at", "First exposure with it", "time"),
     Column("exposure", "Exposure", "code"),
@@ -53,25 +56,28 @@ async def chain_page(request: Request) -> Response:
     def ask() -> dict[str, Any]:
         line = line_of(site, request)
         result = result_of(site, line, request.path_params["detector"])
+        changes = _changes(site, line, result)
         return {
             "line": line,
             "result": result,
-            "used": used_table(result),
-            "changes": changes_table(request, line, _changes(site, line, result)),
+            "used": used_table(request, result, changes),
+            "missing": missing_table(result),
+            "changes": changes_table(request, line, changes),
             "pulse": site.pulse(),
         }
 
     content = await asyncio.to_thread(ask)
     result = content["result"]
     name = f"calwatch-chain-{result.instrument}-{result.exposure_id}-{result.detector_name}"
-    tables = [content["used"], content["changes"]]
+    tables = [content[table] for table in ("used", "missing", "changes")]
     return download(request, name, tables) or render(request, "chain.html", content)
 
 
-def used_table(result: DetectorResult) -> Table:
+def used_table(request: Request, result: DetectorResult, changes: Sequence[ChainChange]) -> Table:
     """Return the certified calibrations of a result; the type under test first."""
     chain: Mapping[str, Mapping[str, Any]] = result.provenance.get("chain") or {}
     types = sorted(chain, key=lambda name: (name != result.calib_type, name))
+    since = {name: change.exposure_id for change in changes for name in change.changed}
     rows = [
         {
             "calib_type": name,
@@ -80,10 +86,26 @@ def used_table(result: DetectorResult) -> Table:
             "end": tai_text(chain[name].get("end_tai")),
             "run": chain[name].get("run"),
             "uuid": chain[name].get("uuid"),
+            "since": since.get(name),
         }
         for name in types
     ]
-    return Table("used", "Certified calibrations", USED, rows)
+    links = [_since_link(request, result.instrument, since.get(name)) for name in types]
+    return Table("used", "Certified calibrations", USED, rows, links)
+
+
+def missing_table(result: DetectorResult) -> Table:
+    """Return the types of which no certified calibration was used, with the reason."""
+    missing: Mapping[str, str] = result.provenance.get("missing") or {}
+    rows = [{"calib_type": name, "reason": why} for name, why in missing.items()]
+    return Table("missing", "Missing calibrations", MISSING, rows)
+
+
+def _since_link(request: Request, instrument: str, exposure_id: int | None) -> dict[str, str]:
+    if exposure_id is None:
+        return {}
+    where = {"instrument": instrument, "exposure_id": exposure_id}
+    return {"since": request.url_for("exposure", **where).path}
 
 
 def changes_table(request: Request, line: ExposureLine, changes: list[ChainChange]) -> Table:

@@ -1,28 +1,27 @@
-"""One exposure, and one detector of it: every number, what it must be, and why."""
+"""One exposure: how it is in words, what did not pass, and every detector."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from calwatch.alarms.naming import compress, how_many
 from calwatch.ledger.nights import (
     DetectorLine,
     ExposureLine,
     detector_lines,
-    detector_result,
     exposure_line,
     neighbours,
 )
-from calwatch.verify.explain import Explanation, explain
-from calwatch.verify.limits import Part
-from calwatch.verify.metrics import METRICS
-from calwatch.verify.model import DetectorResult, TestResult, Verdict
+from calwatch.ledger.trends import briefs_of_exposure
+from calwatch.verify.model import Verdict
 from calwatch.web.api import site_of
+from calwatch.web.problems import COLUMNS, SHOWN, problems_table
 from calwatch.web.render import render
 from calwatch.web.site import NoSuchPageError, Site
 from calwatch.web.tables import Column, Table, download
@@ -34,77 +33,46 @@ DETECTORS = (
     Column("verdict", "Verdict", "verdict"),
     Column("reason", "Why"),
 )
-TESTS = (
-    Column("part", "Part"),
-    Column("test", "Test"),
-    Column("verdict", "Result", "verdict"),
-    Column("value", "Value", "number"),
-    Column("lower", "At least", "number"),
-    Column("upper", "At most", "number"),
-    Column("unit", "Unit"),
-    Column("section", "DMTN-101"),
-    Column("counts", "Counts"),
-    Column("reason", "Why"),
-)
-_ORDER = {Verdict.FAIL: 0, Verdict.UNKNOWN: 1, Verdict.PASS: 2}
+_ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
 _LARGEST_ID = 2**63 - 1
 
 
 def routes() -> list[Route]:
-    """Return the addresses."""
-    return [
-        Route("/exposures/{instrument}/{exposure_id:int}", exposure_page, name="exposure"),
-        Route(
-            "/exposures/{instrument}/{exposure_id:int}/{detector}", detector_page, name="detector"
-        ),
-    ]
+    """Return the address."""
+    return [Route("/exposures/{instrument}/{exposure_id:int}", exposure_page, name="exposure")]
 
 
 async def exposure_page(request: Request) -> Response:
     """Show one exposure: failures first, then every detector."""
     site = site_of(request)
-    line = await asyncio.to_thread(line_of, site, request)
 
     def ask() -> dict[str, Any]:
+        line = line_of(site, request)
         before, after = neighbours(site.ledger, line)
         found = detector_lines(site.ledger, line.instrument, line.exposure_id)
+        briefs = briefs_of_exposure(site.ledger, line.instrument, line.exposure_id)
         return {
             "line": line,
             "before": before,
             "after": after,
-            "table": _detectors(request, site, line, found),
-            "judged": [one.detector for one in found],
-            "missing": [n for n in line.expected if n not in {one.detector for one in found}],
+            "summary": summary(line, found),
+            "problems": problems_table(request, line, briefs),
+            "detectors": detectors_table(request, site, line, found),
+            "rafts": rafts(site, line, found),
+            "limits": ", ".join(dict.fromkeys(one.limits for one in found)),
             "pulse": site.pulse(),
         }
 
     content = await asyncio.to_thread(ask)
+    line, problems = content["line"], content["problems"]
     name = f"calwatch-{line.instrument}-{line.exposure_id}"
-    return download(request, name, [content["table"]]) or render(request, "exposure.html", content)
-
-
-async def detector_page(request: Request) -> Response:
-    """Show one detector of an exposure: tests, numbers and provenance."""
-    site = site_of(request)
-
-    def ask() -> dict[str, Any]:
-        line = line_of(site, request)
-        result = result_of(site, line, request.path_params["detector"])
-        return {
-            "line": line,
-            "result": result,
-            "tests": tests_table(request, result),
-            "numbers": numbers_table(result),
-            "explained": list(_explained(site, line, result)),
-            "metrics": {name: METRICS[name] for name in _names(result) if name in METRICS},
-            "pulse": site.pulse(),
-        }
-
-    content = await asyncio.to_thread(ask)
-    result = content["result"]
-    name = f"calwatch-{result.instrument}-{result.exposure_id}-{result.detector_name}"
-    tables = [content["tests"], content["numbers"]]
-    return download(request, name, tables) or render(request, "detector.html", content)
+    saved = download(request, name, [content["detectors"], problems])
+    if saved is not None:
+        return saved
+    top = Table(
+        problems.name, problems.title, COLUMNS, problems.rows[:SHOWN], problems.links[:SHOWN]
+    )
+    return render(request, "exposure.html", {**content, "top": top})
 
 
 def line_of(site: Site, request: Request) -> ExposureLine:
@@ -123,130 +91,54 @@ def line_of(site: Site, request: Request) -> ExposureLine:
     return found
 
 
-def result_of(site: Site, line: ExposureLine, which: str) -> DetectorResult:
-    """Return the result of the detector in an address.
-
-    Raises
-    ------
-    NoSuchPageError
-        If the camera has no such detector, or it was not judged in this exposure.
-    """
-    detector = site.detector(line.instrument, which)
-    found = detector_result(site.ledger, line.instrument, line.exposure_id, detector.number)
-    if found is None:
-        raise NoSuchPageError(
-            f"{line.instrument}: {detector.name} of exposure {line.exposure_id} has not been judged"
-        )
-    return found
-
-
-def tests_table(request: Request, result: DetectorResult) -> Table:
-    """Return every test, what failed first."""
-    rows = [_test_row("detector", test) for test in result.detector_tests.values()]
-    rows += [
-        _test_row(name, test) for name, amp in result.amps.items() for test in amp.tests.values()
+def summary(line: ExposureLine, found: Sequence[DetectorLine]) -> str:
+    """Say in a sentence or three how an exposure is."""
+    total = max(len(line.expected), len(found))
+    named = {v: [one.detector_name for one in found if one.verdict is v] for v in _ORDER}
+    said = [
+        f"{how_many(named[verdict], total)} {words}: {compress(named[verdict])}."
+        for verdict, words in ((Verdict.FAIL, "failed"), (Verdict.UNKNOWN, "could not be judged"))
+        if named[verdict]
     ]
-    rows.sort(key=_gravity)
-    links = [_test_links(request, result, row) for row in rows]
-    return Table("tests", "Tests", TESTS, rows, links)
+    if total > len(found):
+        said.append(f"{total - len(found)} of {total} not judged yet.")
+    return " ".join(said) or f"{how_many(named[Verdict.PASS], total)} passed."
 
 
-def numbers_table(result: DetectorResult) -> Table:
-    """Return every number: a row a metric, a column an amplifier."""
-    columns = [Column("metric", "Metric"), Column("unit", "Unit")]
-    columns += [Column(name, name, "number") for name in result.amps]
-    if result.detector_metrics:
-        columns.append(Column("detector", "Detector", "number"))
-    rows = []
-    for name in _names(result):
-        row: dict[str, Any] = {
-            "metric": name,
-            "unit": METRICS[name].unit if name in METRICS else "",
-        }
-        row |= {amp: found.metrics.get(name) for amp, found in result.amps.items()}
-        row["detector"] = result.detector_metrics.get(name)
-        rows.append(row)
-    return Table("numbers", "Numbers", columns, rows)
+def rafts(
+    site: Site, line: ExposureLine, found: Sequence[DetectorLine]
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return by raft the name and verdict of each detector; empty where none is yet."""
+    verdicts = {one.detector: one.verdict.value for one in found}
+    shown = set(line.expected) | set(verdicts)
+    by_raft: dict[str, list[tuple[str, str]]] = {}
+    for detector in site.camera(line.instrument).detectors:
+        if detector.number in shown:
+            entry = (detector.name, verdicts.get(detector.number, ""))
+            by_raft.setdefault(detector.raft, []).append(entry)
+    return list(by_raft.items())
 
 
-def _names(result: DetectorResult) -> list[str]:
-    names = dict.fromkeys(name for amp in result.amps.values() for name in amp.metrics)
-    return list(names | dict.fromkeys(result.detector_metrics))
-
-
-def _detectors(
-    request: Request, site: Site, line: ExposureLine, found: list[DetectorLine]
+def detectors_table(
+    request: Request, site: Site, line: ExposureLine, found: Sequence[DetectorLine]
 ) -> Table:
+    """Return every detector, failures first."""
     camera = site.camera(line.instrument)
-    rafts = {detector.number: detector.raft for detector in camera.detectors}
-    ordered = sorted(found, key=lambda one: (_ORDER[one.verdict], one.detector))
+    raft_of = {detector.number: detector.raft for detector in camera.detectors}
+    ordered = sorted(found, key=lambda one: (_ORDER.index(one.verdict), one.detector))
     rows = [
         {
             "detector": one.detector,
             "name": one.detector_name,
-            "raft": rafts.get(one.detector, ""),
+            "raft": raft_of.get(one.detector, ""),
             "verdict": one.verdict.value,
             "reason": one.reason,
         }
         for one in ordered
     ]
-    links = [{"name": _address(request, "detector", line, one.detector_name)} for one in ordered]
+    where = {"instrument": line.instrument, "exposure_id": line.exposure_id}
+    links = [
+        {"name": request.url_for("detector", **where, detector=one.detector_name).path}
+        for one in ordered
+    ]
     return Table("detectors", "Detectors", DETECTORS, rows, links)
-
-
-def _address(request: Request, name: str, line: ExposureLine, detector: str) -> str:
-    return request.url_for(
-        name, instrument=line.instrument, exposure_id=line.exposure_id, detector=detector
-    ).path
-
-
-def _test_row(part: str, test: TestResult) -> dict[str, Any]:
-    warned = test.verdict is Verdict.PASS and test.severity == "WARNING"
-    return {
-        "part": part,
-        "test": test.name,
-        "verdict": "WARNING" if warned else test.verdict.value,
-        "value": test.value,
-        "lower": test.limit[0],
-        "upper": test.limit[1],
-        "unit": test.unit,
-        "section": test.section,
-        "counts": "yes" if test.counts else "no",
-        "reason": test.reason,
-    }
-
-
-def _gravity(row: Mapping[str, Any]) -> tuple[bool, int]:
-    order = ("FAIL", "UNKNOWN", "WARNING", "PASS")
-    return row["counts"] == "no", order.index(row["verdict"])
-
-
-def _test_links(request: Request, result: DetectorResult, row: Mapping[str, Any]) -> dict[str, str]:
-    if row["part"] == "detector":
-        return {}
-    where = {"instrument": result.instrument, "detector": result.detector_name, "amp": row["part"]}
-    path = request.url_for("amplifier", **where).path
-    seen = f"type={result.calib_type}&show={row['test']}&exposure={result.exposure_id}"
-    return {"part": f"{path}?{seen}"}
-
-
-def _explained(
-    site: Site, line: ExposureLine, result: DetectorResult
-) -> Iterator[tuple[str, Explanation]]:
-    """Explain each test once, with the numbers of the first amplifier that has it."""
-    done: set[str] = set()
-    for name, amp in result.amps.items():
-        part = Part(result.instrument, result.detector, result.detector_name, name)
-        for test in amp.tests.values():
-            if test.name not in done:
-                done.add(test.name)
-                yield name, explain(
-                    test, amp.metrics, line.calib_type, "amp", part, line.end_utc, site.limits,
-                    result.limits,
-                )  # fmt: skip
-    part = Part(result.instrument, result.detector, result.detector_name, "")
-    for test in result.detector_tests.values():
-        yield "detector", explain(
-            test, result.detector_metrics, line.calib_type, "detector", part, line.end_utc,
-            site.limits, result.limits,
-        )  # fmt: skip

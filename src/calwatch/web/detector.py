@@ -1,0 +1,168 @@
+"""One detector of an exposure: every number, what it must be, and why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from calwatch.ledger.nights import ExposureLine, detector_result
+from calwatch.verify.explain import Explanation, explain
+from calwatch.verify.limits import Part
+from calwatch.verify.metrics import METRICS
+from calwatch.verify.model import DetectorResult, TestResult, Verdict
+from calwatch.web.api import site_of
+from calwatch.web.exposure import line_of
+from calwatch.web.render import render
+from calwatch.web.site import NoSuchPageError, Site
+from calwatch.web.tables import Column, Table, download
+
+TESTS = (
+    Column("part", "Part"),
+    Column("test", "Test"),
+    Column("verdict", "Result", "verdict"),
+    Column("value", "Value", "number"),
+    Column("lower", "At least", "number"),
+    Column("upper", "At most", "number"),
+    Column("unit", "Unit"),
+    Column("section", "DMTN-101"),
+    Column("counts", "Counts"),
+    Column("reason", "Why"),
+)
+
+
+def routes() -> list[Route]:
+    """Return the address."""
+    address = "/exposures/{instrument}/{exposure_id:int}/{detector}"
+    return [Route(address, detector_page, name="detector")]
+
+
+async def detector_page(request: Request) -> Response:
+    """Show one detector of an exposure: tests, numbers and provenance."""
+    site = site_of(request)
+
+    def ask() -> dict[str, Any]:
+        line = line_of(site, request)
+        result = result_of(site, line, request.path_params["detector"])
+        return {
+            "line": line,
+            "result": result,
+            "tests": tests_table(request, result),
+            "numbers": numbers_table(result),
+            "explained": list(_explained(site, line, result)),
+            "metrics": {name: METRICS[name] for name in _names(result) if name in METRICS},
+            "pulse": site.pulse(),
+        }
+
+    content = await asyncio.to_thread(ask)
+    result = content["result"]
+    name = f"calwatch-{result.instrument}-{result.exposure_id}-{result.detector_name}"
+    tables = [content["tests"], content["numbers"]]
+    return download(request, name, tables) or render(request, "detector.html", content)
+
+
+def result_of(site: Site, line: ExposureLine, which: str) -> DetectorResult:
+    """Return the result of the detector in an address.
+
+    Raises
+    ------
+    NoSuchPageError
+        If the camera has no such detector, or it was not judged in this exposure.
+    """
+    detector = site.detector(line.instrument, which)
+    found = detector_result(site.ledger, line.instrument, line.exposure_id, detector.number)
+    if found is None:
+        raise NoSuchPageError(
+            f"{line.instrument}: {detector.name} of exposure {line.exposure_id} has not been judged"
+        )
+    return found
+
+
+def tests_table(request: Request, result: DetectorResult) -> Table:
+    """Return every test, what failed first."""
+    rows = [_test_row("detector", test) for test in result.detector_tests.values()]
+    rows += [
+        _test_row(name, test) for name, amp in result.amps.items() for test in amp.tests.values()
+    ]
+    rows.sort(key=_gravity)
+    links = [_test_links(request, result, row) for row in rows]
+    return Table("tests", "Tests", TESTS, rows, links)
+
+
+def numbers_table(result: DetectorResult) -> Table:
+    """Return every number: a row a metric, a column an amplifier."""
+    columns = [Column("metric", "Metric"), Column("unit", "Unit")]
+    columns += [Column(name, name, "number") for name in result.amps]
+    if result.detector_metrics:
+        columns.append(Column("detector", "Detector", "number"))
+    rows = []
+    for name in _names(result):
+        row: dict[str, Any] = {
+            "metric": name,
+            "unit": METRICS[name].unit if name in METRICS else "",
+        }
+        row |= {amp: found.metrics.get(name) for amp, found in result.amps.items()}
+        row["detector"] = result.detector_metrics.get(name)
+        rows.append(row)
+    return Table("numbers", "Numbers", columns, rows)
+
+
+def _names(result: DetectorResult) -> list[str]:
+    names = dict.fromkeys(name for amp in result.amps.values() for name in amp.metrics)
+    return list(names | dict.fromkeys(result.detector_metrics))
+
+
+def _test_row(part: str, test: TestResult) -> dict[str, Any]:
+    warned = test.verdict is Verdict.PASS and test.severity == "WARNING"
+    return {
+        "part": part,
+        "test": test.name,
+        "verdict": "WARNING" if warned else test.verdict.value,
+        "value": test.value,
+        "lower": test.limit[0],
+        "upper": test.limit[1],
+        "unit": test.unit,
+        "section": test.section,
+        "counts": "yes" if test.counts else "no",
+        "reason": test.reason,
+    }
+
+
+def _gravity(row: Mapping[str, Any]) -> tuple[bool, int]:
+    order = ("FAIL", "UNKNOWN", "WARNING", "PASS")
+    return row["counts"] == "no", order.index(row["verdict"])
+
+
+def _test_links(request: Request, result: DetectorResult, row: Mapping[str, Any]) -> dict[str, str]:
+    if row["part"] == "detector":
+        return {}
+    where = {"instrument": result.instrument, "detector": result.detector_name, "amp": row["part"]}
+    path = request.url_for("amplifier", **where).path
+    seen = f"type={result.calib_type}&show={row['test']}&exposure={result.exposure_id}"
+    return {"part": f"{path}?{seen}"}
+
+
+def _explained(
+    site: Site, line: ExposureLine, result: DetectorResult
+) -> Iterator[tuple[str, Explanation]]:
+    """Explain each test once, with the numbers of the first amplifier that has it."""
+    done: set[str] = set()
+    for name, amp in result.amps.items():
+        part = Part(result.instrument, result.detector, result.detector_name, name)
+        for test in amp.tests.values():
+            if test.name not in done:
+                done.add(test.name)
+                yield name, explain(
+                    test, amp.metrics, line.calib_type, "amp", part, line.end_utc, site.limits,
+                    result.limits,
+                )  # fmt: skip
+    part = Part(result.instrument, result.detector, result.detector_name, "")
+    for test in result.detector_tests.values():
+        yield "detector", explain(
+            test, result.detector_metrics, line.calib_type, "detector", part, line.end_utc,
+            site.limits, result.limits,
+        )  # fmt: skip
