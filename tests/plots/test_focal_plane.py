@@ -32,8 +32,7 @@ READINGS = [
 
 def cells(plot) -> dict[tuple[str, str], dict]:
     """Return what is drawn of each amplifier."""
-    (renderer,) = (r for r in plot.renderers if isinstance(r.glyph, Patches))
-    data = renderer.data_source.data
+    data = _patches(plot)[0].data_source.data
     rows = (dict(zip(data, values, strict=True)) for values in zip(*data.values(), strict=True))
     return {(row["detector"], row["amp"]): row for row in rows}
 
@@ -47,6 +46,18 @@ def test_every_amplifier_stands_once_in_its_place() -> None:
     assert list(zip(drawn["xs"], drawn["ys"], strict=True)) == [
         (round(x, 2), round(y, 2)) for x, y in points
     ]
+
+
+def test_only_what_has_a_hatching_asks_for_one() -> None:
+    """A glyph that asks for hatchings takes many times as long, those that are empty included."""
+    plain, hatched = _patches(focal_plane(LSSTCAM, READINGS, "verdict"))
+    assert plain.glyph.hatch_pattern is None
+    assert sorted(hatched.data_source.data["hatch"]) == sorted([HATCHES["F"], HATCHES["U"]])
+    assert len(_patches(focal_plane(LSSTCAM, READINGS[1:2], "verdict"))) == 1
+
+
+def _patches(plot) -> list:
+    return [r for r in plot.renderers if isinstance(r.glyph, Patches)]
 
 
 def test_colour_and_hatching_say_the_verdict() -> None:

@@ -87,9 +87,9 @@ def focal_plane(
     )  # fmt: skip
     cells = plot.patches(
         "xs", "ys", source=ColumnDataSource(columns), fill_color="fill", line_color=scheme.ground,
-        line_width=0.3, hatch_pattern="hatch", hatch_color=scheme.ground, hatch_scale=5,
-        hatch_alpha=0.7, hatch_weight=0.8,
+        line_width=0.3,
     )  # fmt: skip
+    _hatch(plot, columns, scheme)
     # What is not pointed at stays as it is: a tap leads away, it selects nothing.
     cells.nonselection_glyph = cells.glyph
     _outline(plot, camera, scheme)
@@ -154,6 +154,19 @@ def _words(reading: Reading | None) -> dict[str, str]:
         "allowed": f"{lower} … {upper}" if bound else "no limit",
         "seen": f"exposure {reading.exposure_id}",
     }
+
+
+def _hatch(plot: figure, columns: Mapping[str, Sequence[Any]], scheme: Scheme) -> None:
+    """Hatch the cells that have a hatching: to ask for none costs as much as to draw one."""
+    marked = [place for place, hatch in enumerate(columns["hatch"]) if hatch.strip()]
+    if not marked:
+        return
+    chosen = {name: [columns[name][place] for place in marked] for name in ("xs", "ys", "hatch")}
+    plot.patches(
+        "xs", "ys", source=ColumnDataSource(chosen), fill_color=None, line_color=None,
+        hatch_pattern="hatch", hatch_color=scheme.ground, hatch_scale=5, hatch_alpha=0.7,
+        hatch_weight=0.8,
+    )  # fmt: skip
 
 
 def _outline(plot: figure, camera: Camera, scheme: Scheme) -> None:
