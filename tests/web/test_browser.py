@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,10 +18,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: 
 
 expect.set_options(timeout=60_000)  # The page looks again every few seconds; machines are slow.
 from scenes import amps, at  # noqa: E402
+from served import Console, Served  # noqa: E402
 from web_scene import AMP, TOKEN, Scene, make_scene  # noqa: E402
 
 from calwatch.ledger.store import Ledger  # noqa: E402
-from calwatch.web.serve import listen, serve  # noqa: E402
 
 pytestmark = pytest.mark.services
 
@@ -44,47 +41,6 @@ class RunningClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
-
-
-class Served:
-    """The page, served by a loop of its own in a thread, as the daemon serves it."""
-
-    def __init__(self, app, port: int = 0) -> None:
-        self._app = app
-        self._listening = listen("127.0.0.1", port)
-        self.port = self._listening.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(serve(self._app, self._listening, self._stop))
-        finally:
-            self._loop.close()
-
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
-
-
-@dataclass
-class Console:
-    """What the browser complains of."""
-
-    complaints: list[str] = field(default_factory=list)
-
-    def watch(self, page: Page) -> None:
-        page.on(
-            "console",
-            lambda said: (
-                self.complaints.append(said.text) if said.type in ("error", "warning") else None
-            ),
-        )
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
 
 @pytest.fixture(scope="module")
