@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo
 ARGS   ?=
 
-.PHONY: help demo demo-live test services lint types bench truth season storm flow focal lock clean
+.PHONY: help demo demo-live test services lint types bench truth season storm flow focal year lock clean
 
 help:               ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ flow: $(VENV)/dev.stamp services ## From event to job: latency, a backlog, memor
 
 focal: $(VENV)/dev.stamp services ## A whole LSSTCam focal plane, three exposures, from event to published numbers (long).
 	$(BIN)/python tests/benchmarks/focal_plane.py $(ARGS)
+
+year: $(VENV)/dev.stamp services ## How quick the page is when the ledger holds a year of LSSTCam (long).
+	$(BIN)/python tests/benchmarks/year.py $(ARGS)
 
 lock: $(VENV)/bootstrap.stamp ## Refresh the locked requirements.
 	$(BIN)/uv pip compile -q requirements-bootstrap.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-bootstrap.txt
