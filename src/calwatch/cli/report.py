@@ -183,6 +183,6 @@ def _write(found: Report, camera: Camera, folder: Path) -> Path:
 
     path = folder / f"{slug(found.question)}.html"
     unfinished = path.with_suffix(".part")
-    unfinished.write_text(to_html(found, draw(found, camera)), encoding="utf-8")
+    unfinished.write_text(to_html(found, draw(found, camera, _follow)), encoding="utf-8")
     unfinished.replace(path)
     return path

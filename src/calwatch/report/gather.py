@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from calwatch import __version__
 from calwatch.alarms.model import Numbered
@@ -32,26 +32,13 @@ from calwatch.report.findings import Findings, Place
 from calwatch.report.model import Made, Missing, Moment, Question, Report, Run
 from calwatch.report.numbers import Numbers
 from calwatch.report.past import Past
+from calwatch.report.progress import Progress, in_silence
 from calwatch.report.reasons import Reasons
 from calwatch.service.alarm_words import gravest_first
 from calwatch.verify.model import DetectorResult, Verdict, worst
 
-T = TypeVar("T")
 FIRST_DAY, LAST_DAY = 0, 99991231
 MOST_NAMED = 12
-
-
-class Progress(Protocol):
-    """Follows some work for a person who waits."""
-
-    def __call__(self, work: Sequence[T], words: str) -> Iterable[T]:
-        """Give the pieces of the work one after the other."""
-        ...
-
-
-def in_silence(work: Sequence[T], words: str) -> Iterable[T]:  # noqa: ARG001
-    """Give the pieces of the work; tell nobody."""
-    return work
 
 
 @dataclass(slots=True)

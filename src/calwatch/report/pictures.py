@@ -11,6 +11,7 @@ from calwatch.camera.model import Camera
 from calwatch.plots.readings import Reading, gravity
 from calwatch.report import words
 from calwatch.report.model import Report, Trend
+from calwatch.report.progress import Progress, in_silence
 from calwatch.service.alarm_words import utc
 
 FOCAL_PIXELS = 560
@@ -76,7 +77,7 @@ class _Drawn:
         return Picture(name, caption)
 
 
-def draw(report: Report, camera: Camera) -> Pictures:
+def draw(report: Report, camera: Camera, progress: Progress = in_silence) -> Pictures:
     """Draw the focal plane of each kind of exposure, and the trends of what failed.
 
     Parameters
@@ -85,10 +86,13 @@ def draw(report: Report, camera: Camera) -> Pictures:
         What is drawn.
     camera
         Gives every amplifier its place.
+    progress
+        Told of the work.
     """
     drawn = _Drawn()
-    focal = {kind: _focal(drawn, camera, readings) for kind, readings in report.focal.items()}
-    trends = tuple(_trend(drawn, one) for one in report.trends)
+    kinds = progress(list(report.focal), "drawing focal planes")
+    focal = {kind: _focal(drawn, camera, report.focal[kind]) for kind in kinds}
+    trends = tuple(_trend(drawn, one) for one in progress(report.trends, "drawing trends"))
     return Pictures(focal, trends, (_library(), SHOW, *drawn.scripts) if drawn.scripts else ())
 
 
