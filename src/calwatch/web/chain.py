@@ -28,11 +28,11 @@ USED = (
     Column("collection", "Certified in", "code"),
     Column("begin", "Valid from, TAI"),
     Column("end", "until, TAI"),
+    Column("since", "Since exposure", "code"),
     Column("run", "Made in RUN", "code"),
     Column("uuid", "Dataset", "code"),
-    Column("since", "Since exposure", "code"),
 )
-MISSING = (Column("calib_type", "Type"), Column("reason", "Why none is used"))
+MISSING = (Column("calib_type", "Type"), Column("reason", "Why none is used", "words"))
 CHANGES = (
     Column("at", "First exposure with it", "time"),
     Column("exposure", "Exposure", "code"),

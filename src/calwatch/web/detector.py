@@ -31,7 +31,7 @@ TESTS = (
     Column("unit", "Unit"),
     Column("section", "DMTN-101"),
     Column("counts", "Counts"),
-    Column("reason", "Why"),
+    Column("reason", "Why", "words"),
 )
 
 

@@ -31,7 +31,7 @@ DETECTORS = (
     Column("name", "Detector"),
     Column("raft", "Raft"),
     Column("verdict", "Verdict", "verdict"),
-    Column("reason", "Why"),
+    Column("reason", "Why", "words"),
 )
 _ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
 _LARGEST_ID = 2**63 - 1

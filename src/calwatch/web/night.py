@@ -39,7 +39,7 @@ EXPOSURES = (
     Column("n_pass", "PASS", "number"),
     Column("n_fail", "FAIL", "number"),
     Column("n_unknown", "UNKNOWN", "number"),
-    Column("reason", "Why"),
+    Column("reason", "Why", "words"),
 )
 CHECKS = (
     Column("instrument", "Instrument"),

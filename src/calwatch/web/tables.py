@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 
 from calwatch.service.alarm_desk import OrderError
 
-Kind = Literal["text", "number", "verdict", "time", "code"]
+Kind = Literal["text", "words", "number", "verdict", "time", "code"]
+"""What a column holds; words are long and may break into lines."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a text that begins so for a formula."""
 
