@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -152,11 +152,6 @@ def reference(name: str, entry: Mapping[str, Any]) -> Reference:
         tai_text(entry.get("begin_tai")),
         tai_text(entry.get("end_tai")),
     )
-
-
-def parts_of(groups: Iterable[Group]) -> int:
-    """Count the tests of parts in some groups."""
-    return sum(len(group.findings) for group in groups)
 
 
 def _finding(found: _Collected, judged: int) -> Finding:
