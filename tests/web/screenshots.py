@@ -6,13 +6,15 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), *(str(HERE.parent / name) for name in ("alarms", "services"))]
 
-from night_scene import DAY, EVENING, NOISY, take_nights  # noqa: E402  (found only now)
+from night_scene import BEFORE, DAY, EVENING, NOISY, take_nights  # noqa: E402  (found only now)
 from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
+from report_scene import Scene as Camera  # noqa: E402
 from served import Served  # noqa: E402
 from web_scene import HandClock, make_scene  # noqa: E402
 
@@ -29,36 +31,43 @@ class Shot:
 
     name: str
     address: str
+    width: int = 1100
+    height: int = 800
     scheme: str = "light"
-    size: tuple[int, int] | None = None
-    """Width and height; None for a laptop."""
 
 
 SHOTS = (
     Shot("tonight", "/"),
-    Shot("tonight-dark", "/", "dark"),
-    Shot("tonight-phone", "/", "dark", (360, 740)),
+    Shot("tonight-phone", "/", 360, 740, "dark"),
     Shot("exposure", f"/exposures/LSSTCam/{EXPOSURE}"),
     Shot("detector", f"/exposures/LSSTCam/{EXPOSURE}/{DETECTOR}"),
-    Shot("chain", f"/chain/LSSTCam/{EXPOSURE}/{DETECTOR}"),
-    Shot("alarm", "/alarms/1"),
-    Shot("focal-plane", f"/focal/LSSTCam/{EXPOSURE}", size=(1100, 1100)),
-    Shot("amplifier", f"/amplifiers/LSSTCam/{NOISY}?type=bias&show=NOISE", size=(1100, 1100)),
+    Shot("focal-plane", f"/focal/LSSTCam/{EXPOSURE}", height=1320),
+    Shot("amplifier", f"/amplifiers/LSSTCam/{NOISY}?type=bias&show=NOISE", height=1320),
 )
 
 
-def take(browser: Browser, url: str, shot: Shot, folder: Path, *, whole: bool = False) -> None:
-    """Take one picture; ``whole`` takes what is below the edge of the window too."""
-    width, height = shot.size or (1100, 800)
+def take(browser: Browser, url: str, shot: Shot, folder: Path) -> None:
+    """Take one picture, when all in it is drawn."""
     context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=shot.scheme
+        viewport={"width": shot.width, "height": shot.height}, color_scheme=shot.scheme
     )
     page = context.new_page()
     page.goto(url + shot.address)
     drawn = page.locator('[data-picture][data-state="drawn"]')
     expect(drawn).to_have_count(page.locator("[data-picture]").count(), timeout=60_000)
-    page.screenshot(path=folder / f"{shot.name}.png", full_page=whole)
+    page.screenshot(path=folder / f"{shot.name}.png")
     context.close()
+
+
+def take_weeks(ledger: Ledger) -> None:
+    """Take a bias a day of one detector, the noise of one amplifier of it growing."""
+    camera = Camera(ledger, "LSSTCam", (DETECTOR,))
+    last = datetime.strptime(str(BEFORE), "%Y%m%d")
+    for ago in range(45, 0, -1):
+        factor = 1 + 0.045 * (1 - ago / 45)
+        day = int((last - timedelta(days=ago)).strftime("%Y%m%d"))
+        bad = {NOISY: {"NOISE": factor, "CR_NOISE": factor}}
+        camera.take(1, day=day, bad=bad, chain="0" if ago > 20 else "a")
 
 
 def main(folder: Path) -> None:
@@ -66,6 +75,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         ledger = Ledger.open(f"sqlite:///{place}/ledger.db")
+        take_weeks(ledger)
         take_nights(ledger, ())
         scene = make_scene(ledger, HandClock(EVENING))
         scene.raise_alarm(NOISY)

@@ -23,8 +23,8 @@ from calwatch.web.tables import Column, Table, download
 
 TESTS = (
     Column("part", "Part"),
-    Column("test", "Test"),
     Column("verdict", "Result", "verdict"),
+    Column("test", "Test"),
     Column("value", "Value", "number"),
     Column("lower", "At least", "number"),
     Column("upper", "At most", "number"),
