@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from night_scene import DAY
 from scenes import amps
 from web_scene import AMP, Client, Scene
 
@@ -140,6 +141,27 @@ def test_pages_hold_no_script_and_no_style_of_their_own(scene: Scene, client: Cl
     for path in ("/", "/alarms/1", "/nothing"):
         text = client.get(path).text
         assert re.findall(r"<script(?![^>]*\ssrc=)|\son\w+=|\sstyle=|<style", text) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        f"/nights/LATISS/{DAY}",
+        f"/exposures/LSSTCam/{DAY}00003",
+        f"/exposures/LSSTCam/{DAY}00002/R22_S11",
+        f"/chain/LSSTCam/{DAY}00002/R22_S11",
+        f"/focal/LSSTCam/{DAY}00002",
+        "/amplifiers/LSSTCam/R22_S11/C05",
+    ],
+)
+def test_pages_of_exposures_hold_none_either(nights: Client, path: str) -> None:
+    answer = nights.get(path)
+    assert answer.status_code == 200
+    assert re.findall(r"<script(?![^>]*\ssrc=)|\son\w+=|\sstyle=|<style", answer.text) == []
+    policy = answer.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "unsafe-eval" not in policy
 
 
 def test_every_input_has_a_label(scene: Scene, client: Client) -> None:
