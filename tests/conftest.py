@@ -18,7 +18,8 @@ from calwatch.butler.repository import Repository
 from calwatch.camera.loader import load_camera
 from calwatch.camera.model import Camera, Detector
 from calwatch.isr.switches import needed_calibrations
-from calwatch.service.judge import Judge, JudgeSettings
+from calwatch.service.judge import Judge
+from calwatch.service.judge_settings import JudgeSettings
 from calwatch.simulate.plan import DAILY_PROGRAM, SimulationPlan
 from calwatch.simulate.repository import read_truth, simulate
 from calwatch.simulate.truth import Truth

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,7 +46,16 @@ ALLOWED: dict[str, set[str]] = {
     },
     "dashboards": {"service", "publish", "arrivals", "alarms.model", "verify"},
     "plots": {"verify", "camera"},
-    "web": {"service", "ledger", "alarms", "alarms.deliver", "verify", "camera", "butler.times", "plots"},
+    "web": {
+        "plots",
+        "service",
+        "ledger",
+        "alarms",
+        "alarms.deliver",
+        "verify",
+        "butler.times",
+        "camera",
+    },
     "report": {"plots", "service", "ledger", "alarms", "verify", "butler.times", "camera"},
     "offline": {"verify", "isr", "calibrations", "butler", "camera"},
     "simulate": {"offline", "verify", "isr", "calibrations", "butler", "camera"},
@@ -105,6 +116,15 @@ def test_core_is_pure(package: str) -> None:
     for path in files(package):
         roots = {name.split(".")[0] for name in imports(path)}
         assert not roots & IMPURE_MODULES, f"{path.relative_to(SOURCE)}: {roots & IMPURE_MODULES}"
+
+
+def test_the_daemon_leaves_the_kernels_to_its_workers() -> None:
+    """They set themselves up meanwhile; numba and scipy take seconds to import."""
+    needed = ("daemon", "judge_factory", "pool", "looking", "exposures", "online", "observing")
+    lines = [f"import calwatch.service.{name}" for name in needed]
+    lines += ["import sys", "print(sorted({'numba', 'scipy'} & sys.modules.keys()))"]
+    command = [sys.executable, "-c", "; ".join(["import calwatch.cli.run", *lines])]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == "[]"
 
 
 def test_daemon_has_no_way_to_write_a_butler() -> None:

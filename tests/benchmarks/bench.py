@@ -37,7 +37,8 @@ from tables import Table, write_section
 
 from calwatch.ledger.types import CompressedJson
 from calwatch.memory import keep_freed_memory
-from calwatch.service.judge import Judge, JudgeSettings
+from calwatch.service.judge import Judge
+from calwatch.service.judge_settings import JudgeSettings
 from calwatch.verify.codec import to_dict
 from calwatch.verify.model import DetectorResult
 

@@ -12,7 +12,8 @@ from tables import Table
 from calwatch.camera.loader import load_camera
 from calwatch.camera.model import Camera
 from calwatch.verify.amplifier import Metrics
-from calwatch.verify.judge import Exposure, judge_numbers
+from calwatch.verify.exposure import Exposure
+from calwatch.verify.judge import judge_numbers
 from calwatch.verify.limits import Limits, load_limits
 from calwatch.verify.merge import merge_exposure
 from calwatch.verify.model import DetectorResult

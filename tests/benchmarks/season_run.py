@@ -17,7 +17,8 @@ from season_plan import DAYS
 
 from calwatch.alarms.evidence import Sighting, ingest_sighting, sighting
 from calwatch.alarms.rules import load_rules
-from calwatch.verify.judge import Exposure, judge_numbers, unknown_result
+from calwatch.verify.exposure import Exposure, unknown_result
+from calwatch.verify.judge import judge_numbers
 from calwatch.verify.limits import Limits, load_limits
 from calwatch.verify.limits_schema import Override
 from calwatch.verify.merge import merge_exposure

@@ -50,7 +50,8 @@ from calwatch.isr.assembly import orient
 from calwatch.isr.linearity import linearize_amplifier
 from calwatch.isr.switches import needed_calibrations
 from calwatch.offline.combine_stack import clipped_mean
-from calwatch.service.judge import JudgeSettings, start_worker, work
+from calwatch.service.judge import start_worker, work
+from calwatch.service.judge_settings import JudgeSettings
 from calwatch.simulate.maps import make_maps
 from calwatch.simulate.plan import DAILY_PROGRAM, SimulationPlan
 from calwatch.simulate.repository import simulate

@@ -14,7 +14,7 @@ from tables import Table
 
 from calwatch.arrivals.job import Job
 from calwatch.service import judge
-from calwatch.service.judge import JudgeSettings
+from calwatch.service.judge_settings import JudgeSettings
 
 FRAMES_EACH = 12
 """Frames a worker does in one run of the scaling."""

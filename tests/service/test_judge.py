@@ -30,7 +30,8 @@ from calwatch.isr.switches import needed_calibrations
 from calwatch.offline.certify import certify
 from calwatch.offline.datasets import put_calibration
 from calwatch.offline.formats import write_image_calibration, write_ptc
-from calwatch.service.judge import Judge, JudgeSettings
+from calwatch.service.judge import Judge
+from calwatch.service.judge_settings import JudgeSettings
 from calwatch.settings import Settings
 from calwatch.simulate.model import FileEffects, SimulatedExposure
 from calwatch.simulate.raw_file import write_raw

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from calwatch.service.judge import Judge, JudgeSettings
+from calwatch.service.judge import Judge
+from calwatch.service.judge_settings import JudgeSettings
 from calwatch.service.notes import READ, WORKER_STEPS, take_notes
 from calwatch.service.worker import Done, Failed, _answer
 

@@ -17,8 +17,8 @@ from calwatch.camera.model import Amplifier, Box, Detector
 from calwatch.isr.census import take_census
 from calwatch.isr.model import IsrResult, IsrStatistics, OverscanStatistics
 from calwatch.verify.amplifier import Frame
+from calwatch.verify.exposure import Exposure
 from calwatch.verify.inputs import check_raw
-from calwatch.verify.judge import Exposure
 
 NAMES = ("C10", "C11", "C01", "C00")
 WIDTH, HEIGHT = 120, 100

@@ -7,7 +7,8 @@ import pytest
 
 from calwatch.isr.model import BiasShift
 from calwatch.verify.codec import from_dict, to_dict
-from calwatch.verify.judge import MEASURES, judge_detector, judge_numbers, unknown_result
+from calwatch.verify.exposure import unknown_result
+from calwatch.verify.judge import MEASURES, judge_detector, judge_numbers
 from calwatch.verify.limits import load_limits
 from calwatch.verify.metrics import METRICS
 from calwatch.verify.model import ALGORITHM, Verdict

@@ -92,7 +92,7 @@ def _problems(settings: Settings) -> Iterator[str]:
     from calwatch.alarms.rules import load_rules
     from calwatch.kafka.connection import load_connection
     from calwatch.ledger.engine import parse_url
-    from calwatch.service.judge import JudgeSettings
+    from calwatch.service.judge_settings import JudgeSettings
     from calwatch.verify.limits import load_limits
 
     judge = JudgeSettings.of(settings)

@@ -129,7 +129,8 @@ def _watch(console: Console, settings: Settings, root: Path, once: bool) -> RunS
     from calwatch.service.alarm_desk import open_books
     from calwatch.service.alarm_wiring import set_up_alarms
     from calwatch.service.daemon import Daemon
-    from calwatch.service.judge import JudgeSettings, judge_factory
+    from calwatch.service.judge_factory import judge_factory
+    from calwatch.service.judge_settings import JudgeSettings
     from calwatch.service.lifecycle import SystemClock
     from calwatch.service.logs import set_up_logs
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +14,15 @@ import click
 if TYPE_CHECKING:
     from calwatch.kafka.connection import KafkaConnection
     from calwatch.ledger.store import Ledger
-    from calwatch.service.judge import JudgeSettings
+    from calwatch.service.judge_settings import JudgeSettings
+    from calwatch.service.judging import JudgeFactory
     from calwatch.service.observing import Observing
     from calwatch.service.online import Role
+    from calwatch.service.pool import WorkerPool
     from calwatch.service.progress import RunSummary
     from calwatch.settings import Settings
 
+ALL, INTAKE, WORKER = ROLES = ("all", "intake", "worker")
 ONCE_GRACE_SECONDS = 60.0
 """With ``--once`` the outbox may be emptied for so long at the end."""
 
@@ -25,7 +30,7 @@ ONCE_GRACE_SECONDS = 60.0
 @click.command()
 @click.option("--config", "-c", type=click.Path(dir_okay=False, path_type=Path),
               help="Configuration file (YAML); CALWATCH_… variables win over it.")  # fmt: skip
-@click.option("--role", type=click.Choice(["all", "intake", "worker"]), default="all",
+@click.option("--role", type=click.Choice(ROLES), default=ALL,
               show_default=True,
               help="Do everything, only find and hand out jobs, or only do them.")  # fmt: skip
 @click.option("--once", is_flag=True, help="End when nothing is missing any more.")
@@ -47,38 +52,58 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
       calwatch run --config config/lsstcam.yaml --role worker
     """
     from calwatch.kafka.connection import load_connection
-    from calwatch.ledger.store import Ledger
-    from calwatch.service.judge import JudgeSettings
-    from calwatch.service.lifecycle import SystemClock
+    from calwatch.service.judge_factory import judge_factory
+    from calwatch.service.judge_settings import JudgeSettings
     from calwatch.service.logs import set_up_logs
-    from calwatch.service.observing import Observing
-    from calwatch.service.online import Role
     from calwatch.settings import load_settings
-    from calwatch.verify.model import Verdict
 
     settings = load_settings(config)
     connection = load_connection()
     set_up_logs(settings.log)
     judge_settings = JudgeSettings.of(settings)
-    if once and role == Role.WORKER:
+    if once and role == WORKER:
         raise click.UsageError("--once: a worker cannot know when all is done")
-    if role != Role.ALL and connection is None:
+    if role != ALL and connection is None:
         raise click.UsageError(f"--role {role}: needs Kafka; set KAFKA_BOOTSTRAP_SERVERS")
-    publishing = connection is not None and settings.kafka.publish
-    alarming = settings.alarms.enabled and role != Role.WORKER
-    ledger = Ledger.open(settings.ledger, publishing=publishing, alarming=alarming)
-    _say_started(settings, connection, ledger, role)
-    try:
-        observing = Observing(settings, role, ledger, SystemClock())
-        if role == Role.WORKER and connection is not None:
-            summary = _serve(settings, connection, ledger, judge_settings, observing)
-        else:
-            parts = (settings, connection, ledger, judge_settings, observing)
-            summary = _watch(*parts, Role(role), once=once, rejudge=rejudge)
-    finally:
-        ledger.close()
+    judging = judge_factory(judge_settings)
+    with _workers(settings, judging, role) as pool:
+        from calwatch.ledger.store import Ledger
+        from calwatch.service.lifecycle import SystemClock
+        from calwatch.service.observing import Observing
+        from calwatch.service.online import Role
+        from calwatch.verify.model import Verdict
+
+        publishing = connection is not None and settings.kafka.publish
+        alarming = settings.alarms.enabled and role != Role.WORKER
+        ledger = Ledger.open(settings.ledger, publishing=publishing, alarming=alarming)
+        _say_started(settings, connection, ledger, role)
+        try:
+            observing = Observing(settings, role, ledger, SystemClock())
+            if role == Role.WORKER and connection is not None:
+                summary = _serve(settings, connection, ledger, judging, observing, pool)
+            else:
+                parts = (settings, connection, ledger, judge_settings, judging, observing)
+                summary = _watch(*parts, Role(role), pool, once=once, rejudge=rejudge)
+        finally:
+            ledger.close()
     _say_ended(summary)
     ctx.exit(int(once and summary.exposures[Verdict.FAIL] > 0))
+
+
+@contextmanager
+def _workers(settings: Settings, judging: JudgeFactory, role: str) -> Iterator[WorkerPool | None]:
+    """Begin to make the workers: they set themselves up while the daemon opens all else."""
+    from calwatch.service.pool import worker_pool
+
+    if role == INTAKE:
+        yield None
+        return
+    pool = worker_pool(settings, judging)
+    pool.begin()
+    try:
+        yield pool
+    finally:
+        pool.end()
 
 
 def _watch(
@@ -86,8 +111,10 @@ def _watch(
     connection: KafkaConnection | None,
     ledger: Ledger,
     judge_settings: JudgeSettings,
+    judging: JudgeFactory,
     observing: Observing,
     role: Role,
+    pool: WorkerPool | None,
     *,
     once: bool,
     rejudge: bool,
@@ -99,7 +126,6 @@ def _watch(
     from calwatch.service.alarm_desk import open_books
     from calwatch.service.alarm_wiring import set_up_alarms
     from calwatch.service.daemon import Companion, Daemon
-    from calwatch.service.judge import judge_factory
     from calwatch.service.lifecycle import SystemClock
     from calwatch.service.online import Role, go_online
     from calwatch.service.progress import Event
@@ -153,11 +179,11 @@ def _watch(
             settings,
             repository,
             ledger,
-            judge_factory(judge_settings),
+            judging,
             sources=online.sources,
             companions=companions,
             watch=online.watch,
-            performer=remote,
+            performer=remote or pool,
             jobs_ahead=None if remote is None else kafka.jobs_ahead,
             on_event=hear,
             rejudge=rejudge,
@@ -178,20 +204,20 @@ def _serve(
     settings: Settings,
     connection: KafkaConnection,
     ledger: Ledger,
-    judge_settings: JudgeSettings,
+    judging: JudgeFactory,
     observing: Observing,
+    pool: WorkerPool | None,
 ) -> RunSummary:
     """Do the jobs that an intake hands out."""
-    from calwatch.service.judge import judge_factory
     from calwatch.service.serving import JobServer
 
     async def work() -> RunSummary:
         kafka = settings.kafka
         options, group = connection.client_options(), f"{kafka.group}-workers"
-        judging = judge_factory(judge_settings)
         server = JobServer(
-            settings, options, kafka.jobs_topic, group, ledger, judging, on_event=observing.hear
-        )
+            settings, options, kafka.jobs_topic, group, ledger, judging, performer=pool,
+            on_event=observing.hear,
+        )  # fmt: skip
         async with observing.over(lambda: server.load, lambda: server.state):
             return await server.run()
 

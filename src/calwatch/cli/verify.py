@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from calwatch.butler.repository import Repository
     from calwatch.camera.model import Camera
     from calwatch.isr.model import Engine
-    from calwatch.service.judge import JudgeSettings
+    from calwatch.service.judge_settings import JudgeSettings
     from calwatch.verify.model import DetectorResult
 
 TYPES = ("bias", "dark", "flat")
@@ -74,7 +74,7 @@ def verify(
 
     from calwatch.butler.repository import Repository
     from calwatch.cli.verdicts import console_of, exit_code, print_verdicts
-    from calwatch.service.judge import JudgeSettings
+    from calwatch.service.judge_settings import JudgeSettings
     from calwatch.verify.codec import to_dict
 
     settings = JudgeSettings(camera=camera, limits=limits, engine=engine)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from calwatch.arrays import DoubleArray, FloatArray, IntArray
-from calwatch.calibrations.model import CalibrationSet
-from calwatch.camera.model import Detector
-from calwatch.camera.raw_tiles import RawTiles
-from calwatch.isr.census import Census
+if TYPE_CHECKING:  # whoever asks which steps there are needs no kernel
+    from calwatch.arrays import DoubleArray, FloatArray, IntArray
+    from calwatch.calibrations.model import CalibrationSet
+    from calwatch.camera.model import Detector
+    from calwatch.camera.raw_tiles import RawTiles
+    from calwatch.isr.census import Census
 
 STEPS = (
     "dither",

@@ -6,13 +6,12 @@ The daemon and ``calwatch verify`` both come through here.
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import Any
 
 from calwatch.arrivals.job import Job
-from calwatch.arrivals.reconcile import CALIB_TYPES, UNMEASURED
+from calwatch.arrivals.reconcile import CALIB_TYPES
 from calwatch.butler.files import local_copy
 from calwatch.butler.model import CertifiedDataset, ExposureRecord
 from calwatch.calibrations.array_store import open_store
@@ -20,7 +19,6 @@ from calwatch.calibrations.cache import CalibrationCache
 from calwatch.calibrations.model import CalibrationSet
 from calwatch.calibrations.read import Calibration, read_calibration
 from calwatch.camera import header
-from calwatch.camera.loader import load_camera
 from calwatch.camera.model import Camera, Detector
 from calwatch.camera.raw import RawFile, open_raw
 from calwatch.errors import (
@@ -31,69 +29,21 @@ from calwatch.errors import (
     UnreachableFileError,
 )
 from calwatch.isr.chain import run_isr
-from calwatch.isr.model import Engine, IsrInput
+from calwatch.isr.model import IsrInput
 from calwatch.isr.switches import needed_calibrations, switches_for
 from calwatch.memory import keep_freed_memory
-from calwatch.service.judging import JudgeFactory
+from calwatch.service.judge_settings import JudgeSettings
 from calwatch.service.notes import CERTIFIED, ISR, MEASURE, READ, note_failure, timed
-from calwatch.settings import Settings
+from calwatch.service.unmeasured import exposure_of, unmeasured
 from calwatch.verify.amplifier import Frame
 from calwatch.verify.inputs import check_raw
-from calwatch.verify.judge import Exposure, Images, judge_detector, unknown_result
+from calwatch.verify.judge import judge_detector
 from calwatch.verify.limits import Limits, load_limits
 from calwatch.verify.merge import merge_exposure
 from calwatch.verify.model import DetectorResult, ExposureResult
 
 FALLBACK_SEED = 12345
 """Dither seed of an exposure whose header has no number, as IsrTaskLSST takes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeSettings:
-    """What a worker needs to know to judge. Plain data: it crosses a process border."""
-
-    camera: str = ""
-    """A camera file, or empty for the camera of the instrument's own name."""
-    limits: str = "dmtn101"
-    cache_bytes: int = 2 * 1024**3
-    """Memory for certified calibrations."""
-    calibration_folder: str = ""
-    """Where decompressed images are shared; see `calwatch.settings.Settings`."""
-    calibration_folder_bytes: int = 64 * 1024**3
-    engine: Engine = "fast"
-    """Of the ISR and of the measurement of pixels."""
-    images: Images = "none"
-    """Of which frames a small image goes into the result."""
-    wait_for_files: bool = False
-    """True: a file that cannot be fetched is an error (to be tried again); False: it makes the
-    verdict UNKNOWN at once."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> JudgeSettings:
-        """Return what the workers of a daemon need of its settings."""
-        return cls(
-            camera=settings.camera,
-            limits=settings.limits,
-            cache_bytes=settings.calibration_cache_bytes,
-            calibration_folder=settings.calibration_folder,
-            calibration_folder_bytes=settings.calibration_folder_bytes,
-            engine=settings.isr.engine,
-            images=settings.keep_images,
-            wait_for_files=True,
-        )
-
-    def camera_of(self, instrument: str) -> Camera:
-        """Return the camera of an instrument.
-
-        Raises
-        ------
-        CameraError
-            If there is none of that name, or the camera file is of another instrument.
-        """
-        camera = load_camera(self.camera or instrument)
-        if camera.instrument != instrument:
-            raise CameraError(f"{self.camera}: is {camera.instrument}, not {instrument}")
-        return camera
 
 
 @dataclass(slots=True)
@@ -142,12 +92,7 @@ class Judge:
 
     def unknown(self, job: Job, reason: str) -> DetectorResult:
         """Return the UNKNOWN result of a job of which nothing could be measured."""
-        camera = self._settings.camera_of(job.exposure.instrument)
-        names = {detector.number: detector.name for detector in camera.detectors}
-        name = names.get(job.detector, str(job.detector))
-        chain = replace(job.chain, fingerprint=job.chain.fingerprint + UNMEASURED)
-        exposure = _exposure(replace(job, chain=chain), camera)
-        return unknown_result(exposure, job.detector, name, reason, self._limits)
+        return unmeasured(job, reason, self._settings, self._limits)
 
     def merge(self, results: Sequence[DetectorResult], exposure: ExposureRecord) -> ExposureResult:
         """Merge all detectors of one exposure."""
@@ -191,7 +136,7 @@ class Judge:
             seed=seed,
             engine=self._settings.engine,
         )
-        exposure = _exposure(
+        exposure = exposure_of(
             job,
             camera,
             sequencer=facts.sequencer,
@@ -286,34 +231,6 @@ def _seed(facts: header.HeaderFacts, detector: int) -> int:
     return packed & 0xFFFFFFFF
 
 
-def _exposure(
-    job: Job,
-    camera: Camera,
-    *,
-    sequencer: Mapping[str, Any] | None = None,
-    missing: Mapping[str, str] | None = None,
-    warnings: Sequence[str] = (),
-) -> Exposure:
-    return Exposure(
-        instrument=job.exposure.instrument,
-        exposure_id=job.exposure.exposure_id,
-        calib_type=job.calib_type,
-        end_utc=job.exposure.end_utc,
-        observation_reason=job.exposure.observation_reason,
-        sequencer=sequencer or {},
-        missing=job.chain.missing if missing is None else missing,
-        optional=camera.optional_calibrations,
-        provenance={
-            "collection": job.chain.collection,
-            "fingerprint": job.chain.fingerprint,
-            "chain": {name: asdict(dataset) for name, dataset in job.chain.datasets.items()},
-            "physical_filter": job.exposure.physical_filter,
-            "raw": {"uuid": job.raw.uuid, "run": job.raw.run, "uri": job.raw.uri},
-        },
-        warnings=tuple(warnings),
-    )
-
-
 _judge: Judge | None = None
 
 
@@ -337,18 +254,3 @@ def work(job: Job) -> DetectorResult:
     if _judge is None:
         raise RuntimeError("start_worker was not called in this process")
     return _judge(job)
-
-
-def judge_factory(settings: JudgeSettings) -> JudgeFactory:
-    """Return the functions the daemon judges with."""
-    here = Judge(settings)
-    return JudgeFactory(
-        work=work,
-        calib_types=lambda instrument, calib_type: needed_calibrations(
-            settings.camera_of(instrument), calib_type
-        ),
-        unknown=here.unknown,
-        merge=here.merge,
-        initializer=start_worker,
-        arguments=(settings,),
-    )

@@ -13,7 +13,7 @@ import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -225,6 +225,7 @@ class WorkerPool:
         self._detector_of = detector_of
         self._places = [_Place(_Slot(plan, number)) for number in range(plan.workers)]
         self._threads = ThreadPoolExecutor(plan.workers, thread_name_prefix="calwatch-slot")
+        self._starting: list[Future[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -233,6 +234,10 @@ class WorkerPool:
         """Process ids of the workers that live now."""
         found = [place.slot.pid for place in self._places]
         return [pid for pid in found if pid is not None]
+
+    def begin(self) -> None:
+        """Begin to make every worker, and do not wait: `start` does."""
+        self._starting = [self._threads.submit(place.slot.start) for place in self._places]
 
     async def start(self) -> None:
         """Make every worker, so that a wrong configuration shows at once.
@@ -244,11 +249,11 @@ class WorkerPool:
         WaitError
             If a worker died or was not ready in time.
         """
-        loop = asyncio.get_running_loop()
+        if not self._starting:
+            self.begin()
+        starting, self._starting = self._starting, []
         try:
-            await asyncio.gather(
-                *(loop.run_in_executor(self._threads, p.slot.start) for p in self._places)
-            )
+            await asyncio.gather(*(asyncio.wrap_future(one) for one in starting))
         except (_DeadError, _SlowError) as error:
             words = "died" if isinstance(error, _DeadError) else "was not ready in time"
             raise WaitError(f"a worker process {words} while starting") from error
@@ -290,9 +295,12 @@ class WorkerPool:
             place.slot.stop()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.to_thread(self._end)
+        await asyncio.to_thread(self.end)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End every worker at once."""
+        for place in self._places:
+            place.slot.stop()
         self._threads.shutdown()
         for place in self._places:
             place.slot.kill()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 from types import MappingProxyType
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from calwatch.verify import bias, dark, flat
 from calwatch.verify.amplifier import Frame, Measured, Metrics
 from calwatch.verify.binned import binned_residual
 from calwatch.verify.evaluate import evaluate, unknown_test
+from calwatch.verify.exposure import Exposure
 from calwatch.verify.inputs import reference_fault
 from calwatch.verify.limits import ActiveTest, Limits, Part
 from calwatch.verify.metrics import Level
@@ -40,27 +40,6 @@ Images = Literal["all", "not_passed", "none"]
 """Of which frames an image is kept: a plain PASS has nothing to show."""
 _PLAIN = frozenset({float, int})
 """Numbers that can stay as they are; those of numpy are made plain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """What a verdict needs to know of the exposure, besides its pixels."""
-
-    instrument: str
-    exposure_id: int
-    calib_type: str
-    end_utc: datetime | None
-    """Decides which limits are in force."""
-    observation_reason: str = ""
-    """Such as ``daily_flat``; some tests except some reasons."""
-    sequencer: Mapping[str, Any] = field(default_factory=dict)
-    """The camera's sequencer keywords and their values in the raw header."""
-    missing: Mapping[str, str] = field(default_factory=dict)
-    """Needed calibration types that are not there, with the reason."""
-    optional: frozenset[str] = frozenset()
-    """Calibration types whose absence leaves the verdict alone."""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
 
 def judge_detector(
@@ -185,28 +164,6 @@ def judge_numbers(
         algorithm=ALGORITHM,
         limits=limits.label,
         warnings=tuple(dict.fromkeys(warnings)),
-    )
-
-
-def unknown_result(
-    exposure: Exposure, detector_number: int, detector_name: str, reason: str, limits: Limits
-) -> DetectorResult:
-    """Return the result of an exposure and detector that could not be measured at all."""
-    return DetectorResult(
-        instrument=exposure.instrument,
-        exposure_id=exposure.exposure_id,
-        detector=detector_number,
-        detector_name=detector_name,
-        calib_type=exposure.calib_type,
-        verdict=Verdict.UNKNOWN,
-        reason=reason,
-        amps={},
-        detector_metrics={},
-        detector_tests={},
-        provenance=dict(exposure.provenance),
-        algorithm=ALGORITHM,
-        limits=limits.label,
-        warnings=exposure.warnings,
     )
 
 
