@@ -16,6 +16,9 @@ DoubleArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int32]
 """Raw counts and mask bits."""
 
+MaskArray: TypeAlias = NDArray[np.uint16]
+"""Mask bits of a certified calibration: half of what an `IntArray` takes."""
+
 IndexArray: TypeAlias = NDArray[np.int64]
 """Places and counts."""
 

@@ -161,7 +161,10 @@ def run(given: argparse.Namespace, root: Path) -> tuple[list[Table], bool]:
             show(cold_start.cold_start(root, frames.camera.instrument, 3))
         elif part == "memory":
             count = LONG_EXPOSURES if given.long else SHORT_EXPOSURES
-            show(workers.memory([frames.jobs[name] for name in NAMES], count))
+            jobs = [frames.jobs[name] for name in NAMES]
+            show(workers.memory(jobs, count))
+            with tempfile.TemporaryDirectory(prefix="calwatch-bench-") as folder:
+                show(workers.memory(jobs, count, folder))
         elif part == "limits":
             show(machine.limits(root))
         elif part == "butler":

@@ -45,7 +45,12 @@ def first_verdict(root: Path, instrument: str) -> float:
         }
         config.write_text(yaml.safe_dump(settings), encoding="utf-8")
         command = [Path(sys.executable).with_name("calwatch"), "run", "--config", config]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("KAFKA_")}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            # Without the latter every module would be compiled anew each time, as no daemon's is.
+            if not name.startswith("KAFKA_") and name != "PYTHONDONTWRITEBYTECODE"
+        }
         began = time.perf_counter()
         process = subprocess.Popen(
             [str(word) for word in command], env=environment, text=True,

@@ -40,20 +40,32 @@ def scaling(job: Job, most: int, runs: int) -> Table:
     )
 
 
-def memory(jobs: Sequence[Job], exposures: int) -> Table:
-    """Return the resident size of one worker over many exposures, the jobs in turn."""
+def memory(jobs: Sequence[Job], exposures: int, folder: str = "") -> Table:
+    """Return the memory of one worker over many exposures, the jobs in turn.
+
+    Parameters
+    ----------
+    jobs
+        Of one detector.
+    exposures
+        How many.
+    folder
+        Shares certified images; empty: they are in the worker's own memory.
+    """
     context = get_context("spawn")
     answers = context.Queue()
-    process = context.Process(target=_remember, args=(jobs, exposures, answers))
+    process = context.Process(target=_remember, args=(jobs, exposures, folder, answers))
     process.start()
     sizes = answers.get()
     process.join()
-    rows = [[f"{done}", f"{now:.0f}", f"{peak:.0f}"] for done, now, peak in sizes]
+    rows = [[f"{done}", *(f"{size:.0f}" for size in found)] for done, *found in sizes]
+    where = "shared in calibration_folder" if folder else "in the worker's own memory"
     return Table(
         f"Memory of one worker over {exposures} exposures",
-        ["exposures", "resident MB", "peak MB"],
+        ["exposures", "own MB", "mapped files MB", "resident peak MB"],
         rows,
-        "Biases, darks and flats of one CCD in turn, all calibrations in the worker's own memory.",
+        f"Biases, darks and flats of one CCD in turn, certified images {where}. Mapped files are "
+        "libraries and shared images: of all workers together there is one copy.",
     )
 
 
@@ -84,9 +96,9 @@ def _judge_many(job: Job, barrier: Barrier, answers: Queue[tuple[float, float]])
 
 
 def _remember(
-    jobs: Sequence[Job], exposures: int, answers: Queue[list[tuple[int, float, float]]]
+    jobs: Sequence[Job], exposures: int, folder: str, answers: Queue[list[tuple[float, ...]]]
 ) -> None:
-    judge.start_worker(JudgeSettings())
+    judge.start_worker(JudgeSettings(calibration_folder=folder))
     sizes = []
     for done in range(1, exposures + 1):
         judge.work(jobs[done % len(jobs)])
@@ -95,8 +107,11 @@ def _remember(
     answers.put(sizes)
 
 
-def _resident() -> tuple[float, float]:
-    """Return the resident size of this process and its peak, MB."""
+def _resident() -> tuple[float, float, float]:
+    """Return what this process has for itself, what it has mapped, and its peak in all, MB."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    found = {word: line.split()[1] for line in lines if (word := line.split(":")[0])[:2] == "Vm"}
-    return int(found["VmRSS"]) * 1024 / 1e6, int(found["VmHWM"]) * 1024 / 1e6
+    found = dict(line.split(":", 1) for line in lines)
+    own, mapped, peak = (
+        int(found[name].split()[0]) * 1024 / 1e6 for name in ("RssAnon", "RssFile", "VmHWM")
+    )
+    return own, mapped, peak

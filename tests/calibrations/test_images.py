@@ -32,7 +32,7 @@ def test_a_written_bias_comes_back_bit_for_bit(tmp_path, detector, bias, compres
     np.testing.assert_array_equal(read.image, bias.image)
     np.testing.assert_array_equal(read.mask, bias.mask)
     np.testing.assert_array_equal(read.variance, bias.variance)
-    assert (read.image.dtype, read.mask.dtype) == (np.float32, np.int32)
+    assert (read.image.dtype, read.mask.dtype) == (np.float32, np.uint16)
     assert (read.units, read.dark_time, read.physical_filter) == (Units.ELECTRON, 0.0, "")
     assert read.metadata["SEQNAME"] == "FP_2s"
     assert read.metadata["CPP_INPUT_0"] == 2026010100001

@@ -42,6 +42,30 @@ def test_a_detector_keeps_its_worker() -> None:
     assert workers[0] != workers[1]
 
 
+def test_workers_that_were_begun_are_waited_for_and_not_made_twice() -> None:
+    pool = WorkerPool(PoolPlan(fakes.whoami, workers=2), lambda job: job[0])
+    pool.begin()
+
+    async def use() -> set[int]:
+        await pool.start()
+        begun = set(pool.pids)
+        done = [await pool.run((detector, 0)) for detector in (0, 1)]
+        assert begun == {outcome.result[0] for outcome in done}
+        await pool.close()
+        return begun
+
+    assert len(asyncio.run(use())) == 2
+    pool.end()  # once more does no harm
+    assert pool.pids == []
+
+
+def test_workers_that_are_being_made_end_with_the_pool() -> None:
+    pool = WorkerPool(PoolPlan(fakes.whoami, workers=2), lambda job: job[0])
+    pool.begin()
+    pool.end()
+    assert pool.pids == []
+
+
 def test_an_idle_worker_helps_where_many_wait() -> None:
     async def use(pool: WorkerPool):
         await pool.start()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from calwatch.arrays import AnyArray, IntArray
+from calwatch.arrays import AnyArray, MaskArray
 from calwatch.calibrations.gzip_tiles import is_gzip_rows, read_gzip_rows
 from calwatch.calibrations.identity import check_detector, number, text
 from calwatch.calibrations.masks import Mask
@@ -96,7 +96,7 @@ def check_shape(shape: tuple[int, ...], detector: Detector, what: str) -> None:
         )
 
 
-def remap_mask(stored: AnyArray, planes: Mapping[str, int]) -> IntArray:
+def remap_mask(stored: AnyArray, planes: Mapping[str, int]) -> MaskArray:
     """Move mask planes from a file's own bits to those of `Mask`.
 
     Parameters
@@ -111,8 +111,8 @@ def remap_mask(stored: AnyArray, planes: Mapping[str, int]) -> IntArray:
     if all(source == target for source, target in moves.items()):
         keep = sum(moves)
         if used & ~keep == 0:
-            return np.ascontiguousarray(stored, dtype=np.int32)
-    result = np.zeros(stored.shape, dtype=np.int32)
+            return np.ascontiguousarray(stored, dtype=np.uint16)
+    result = np.zeros(stored.shape, dtype=np.uint16)
     for source, target in moves.items():
         if used & source:
             result[(stored & source) != 0] |= int(target)
@@ -121,7 +121,7 @@ def remap_mask(stored: AnyArray, planes: Mapping[str, int]) -> IntArray:
 
 def _read_planes(
     hdus: Any, tables: Any, detector: Detector, path: Path
-) -> tuple[AnyArray, IntArray, AnyArray]:
+) -> tuple[AnyArray, MaskArray, AnyArray]:
     """Read the three planes, given the file as images and as the tables that hold them."""
     if len(hdus) < 4:
         raise CalibrationError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray, MaskArray
 from calwatch.camera.model import Box
 
 
@@ -31,7 +31,7 @@ class ImageCalibration:
     calib_type: str
     image: FloatArray
     """Shape (height, width)."""
-    mask: IntArray
+    mask: MaskArray
     """Bits of `calwatch.calibrations.masks`; shape (height, width)."""
     variance: FloatArray
     """Square of ``units``; shape (height, width)."""

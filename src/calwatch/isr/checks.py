@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calwatch.arrays import AnyArray
 from calwatch.calibrations.model import CalibrationSet
 from calwatch.camera.model import Detector
 from calwatch.errors import CalibrationError, RawError
@@ -34,7 +35,11 @@ def _check_images(calibrations: CalibrationSet, detector: Detector) -> None:
     for image in (calibrations.bias, calibrations.dark, calibrations.flat):
         if image is None:
             continue
-        planes = {"image": image.image, "mask": image.mask, "variance": image.variance}
+        planes: dict[str, AnyArray] = {
+            "image": image.image,
+            "mask": image.mask,
+            "variance": image.variance,
+        }
         for plane, pixels in planes.items():
             if pixels.shape != detector.shape:
                 raise CalibrationError(

@@ -83,7 +83,7 @@ def _combined(
 ) -> ImageCalibration:
     shape = setup.detector.shape
     image, variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    mask = np.zeros(shape, np.int32)
+    mask = np.zeros(shape, np.uint16)
     rows = max(1, BAND_BYTES // (4 * shape[1] * len(scale)))
     for band, values in read_bands(pixels, masks, shape, scale, rows):
         image[band], variance[band], kept = clipped_mean(values)

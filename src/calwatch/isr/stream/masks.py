@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import BoolArray, IndexArray, IntArray
+from calwatch.arrays import BoolArray, IndexArray, IntArray, MaskArray
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import Defects, ImageCalibration
 from calwatch.isr.model import IsrInput
@@ -25,12 +25,12 @@ class MaskedPixels:
 
     places: IndexArray
     """Indices of the flattened mask."""
-    bits: IntArray
+    bits: MaskArray
     rows: IndexArray
     """Those in which they lie."""
 
 
-def _search(mask: IntArray) -> MaskedPixels:
+def _search(mask: MaskArray) -> MaskedPixels:
     places = np.flatnonzero(mask)
     rows = np.flatnonzero(np.any(mask, axis=1))
     return MaskedPixels(places, np.asarray(mask).ravel()[places], rows)
