@@ -61,6 +61,20 @@ def test_a_trend_is_of_one_type_filter_and_time_oldest_first(ledger: Ledger) -> 
     assert numbers(BEGIN, END, "r") == [6]
 
 
+def test_one_test_may_be_asked_for_alone_and_the_newest_judgement(ledger: Ledger) -> None:
+    for number in (2, 3, 1):
+        record(ledger, number)
+    record(ledger, 9, 1)
+    found = trends.trend(ledger, "LATISS", 0, "bias", BEGIN, END, only="NONE")
+    assert [dict(one.brief.tests) for one in found] == [{}] * 3
+    found = trends.briefs_of(ledger, "LATISS", [0], [found[0].exposure_id], "NOISE")
+    assert list(found[0].brief.tests) == ["NOISE"]
+    last = trends.newest(ledger, "LATISS", 0, "bias")
+    assert last is not None
+    assert last.exposure_id == make_exposure(3).exposure_id
+    assert trends.newest(ledger, "LATISS", 0, "dark") is None
+
+
 def test_only_the_last_judgement_is_shown(ledger: Ledger) -> None:
     record(ledger, 1, value=1.0)
     record(ledger, 1, fingerprint="f1", value=2.0)
@@ -116,6 +130,7 @@ QUESTIONS: dict[str, Callable[[Ledger], object]] = {
     "of an exposure": lambda ledger: trends.briefs_of_exposure(ledger, "LATISS", 1),
     "of a day": lambda ledger: trends.briefs_of_day(ledger, "LATISS", 20261120, "bias"),
     "trend": lambda ledger: trends.trend(ledger, "LATISS", 0, "bias", BEGIN, END, "r"),
+    "newest of a detector": lambda ledger: trends.newest(ledger, "LATISS", 0, "bias"),
     "chosen": lambda ledger: trends.briefs_of(ledger, "LATISS", [0, 1], [1, 2]),
     "metric": lambda ledger: trends.metric_values(ledger, "LATISS", 1, "MEAN"),
     "chain": lambda ledger: trends.chain_changes(ledger, "LATISS", 0, "bias", BEGIN, END),

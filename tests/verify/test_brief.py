@@ -99,7 +99,11 @@ def test_it_is_the_same_after_json(data: st.DataObject) -> None:
     )
     amps = tuple(f"C{i:02d}" for i in range(count))
     brief = Brief("FP.seq", amps, data.draw(tests), {})
-    assert from_plain(json.loads(json.dumps(to_plain(brief))), "FP.seq") == brief
+    plain = json.loads(json.dumps(to_plain(brief)))
+    assert from_plain(plain, "FP.seq") == brief
+    only = from_plain(plain, "FP.seq", "MEAN")
+    assert only.tests == {name: test for name, test in brief.tests.items() if name == "MEAN"}
+    assert (only.amps, only.sequencer) == (brief.amps, brief.sequencer)
 
 
 @given(st.text("PWFUpwfu-"))

@@ -89,6 +89,7 @@ def trend(
     since: datetime,
     until: datetime,
     physical_filter: str | None = None,
+    only: str | None = None,
     algorithm: str = ALGORITHM,
 ) -> list[JudgedBrief]:
     """Return one detector over time, oldest first, through ``ix_judgement_trend``.
@@ -101,11 +102,27 @@ def trend(
         Ends of exposures (aware), both included.
     physical_filter
         Only exposures through this filter.
+    only
+        Only this test.
     """
     mine = _of_detector(detector, calib_type, since, until)
     if physical_filter is not None:
         mine.append(_J.physical_filter == physical_filter)
-    return _read(ledger, instrument, algorithm, mine, _J.exposure_end_utc)
+    return _read(ledger, instrument, algorithm, mine, _J.exposure_end_utc, only)
+
+
+def newest(
+    ledger: Ledger, instrument: str, detector: int, calib_type: str, algorithm: str = ALGORITHM
+) -> JudgedBrief | None:
+    """Return the newest judgement of a detector and type; None if there is none."""
+    mine = [
+        _J.detector == detector,
+        _J.calib_type == calib_type,
+        _J.exposure_end_utc.is_not(None),
+    ]
+    order = _J.exposure_end_utc.desc()
+    found = _read(ledger, instrument, algorithm, mine, order, most=1)
+    return found[0] if found else None
 
 
 def briefs_of(
@@ -113,11 +130,12 @@ def briefs_of(
     instrument: str,
     detectors: Collection[int],
     exposure_ids: Collection[int],
+    only: str | None = None,
     algorithm: str = ALGORITHM,
 ) -> list[JudgedBrief]:
-    """Return some detectors of some exposures."""
+    """Return some detectors of some exposures; of one test only, if it is named."""
     mine = [_J.exposure_id.in_(sorted(exposure_ids)), _J.detector.in_(sorted(detectors))]
-    return _read(ledger, instrument, algorithm, mine, _J.exposure_id)
+    return _read(ledger, instrument, algorithm, mine, _J.exposure_id, only)
 
 
 def metric_values(
@@ -197,17 +215,23 @@ def _of_detector(
 
 
 def _read(
-    ledger: Ledger, instrument: str, algorithm: str, mine: Sequence[ColumnElement[bool]], order: Any
+    ledger: Ledger,
+    instrument: str,
+    algorithm: str,
+    mine: Sequence[ColumnElement[bool]],
+    order: Any,
+    only: str | None = None,
+    most: int | None = None,
 ) -> list[JudgedBrief]:
     statement = _statement().where(
         _J.instrument == instrument, _J.algorithm == algorithm, *mine, latest()
     )
-    rows = ledger.read(lambda c: c.execute(statement.order_by(order)).all())
+    rows = ledger.read(lambda c: c.execute(statement.order_by(order).limit(most)).all())
     return [
         JudgedBrief(
             row.id, row.exposure_id, row.day_obs, row.exposure_end_utc, row.detector,
             row.detector_name, row.calib_type, row.physical_filter, Verdict(row.verdict),
-            row.fingerprint, from_plain(row.content, row.sequencer),
+            row.fingerprint, from_plain(row.content, row.sequencer, only),
         )
         for row in rows
     ]  # fmt: skip

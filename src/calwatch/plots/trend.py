@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 from calwatch.plots.look import COLOURS, LIGHT, MARKERS, WORDS, Scheme, dress
 from calwatch.verify.brief import gravest
 
-MOST_OF_RAFT = 200
+MOST_OF_RAFT = 100
 """Exposures at which the raft is drawn beside an amplifier."""
 
 

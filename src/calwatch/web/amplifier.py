@@ -20,7 +20,7 @@ from calwatch.camera.model import Amplifier, Camera, Detector
 from calwatch.errors import CameraError
 from calwatch.ledger.arrays import measured_arrays
 from calwatch.ledger.nights import ExposureLine, exposure_line, last_checks
-from calwatch.ledger.trends import JudgedBrief, briefs_of, chain_changes, trend
+from calwatch.ledger.trends import JudgedBrief, briefs_of, chain_changes, newest, trend
 from calwatch.plots.frame import frame_image, profile
 from calwatch.plots.trend import Band, Event, Point, thinned
 from calwatch.plots.trend import trend as trend_plot
@@ -225,11 +225,13 @@ def choice_of(site: Site, request: Request) -> Choice:
     # as long as nothing new was taken.
     until = last or site.now()
     since = until - timedelta(days=int(days))
-    found = tuple(trend(site.ledger, instrument, detector.number, calib_type, since, until))
-    tests = tuple(dict.fromkeys(name for one in found for name in one.brief.tests))
+    last_one = newest(site.ledger, instrument, detector.number, calib_type)
+    tests = () if last_one is None else tuple(last_one.brief.tests)
     show = query.get("show") or next(iter(tests), "")
     if tests and show not in tests:
         raise OrderError(f"show: {show[:40]!r} is none of {', '.join(tests)}")
+    where = (instrument, detector.number, calib_type)
+    found = tuple(trend(site.ledger, *where, since, until, only=show))
     filters = tuple(dict.fromkeys(one.physical_filter for one in found))
     wanted = query.get("filter", "")
     if wanted and wanted not in filters:
@@ -263,7 +265,7 @@ def raft_of(site: Site, choice: Choice) -> list[Band]:
     raft = [d.number for d in choice.camera.detectors if d.raft == choice.detector.raft]
     chosen = thinned([one.exposure_id for one in choice.shown])
     found: dict[int, tuple[datetime, list[float]]] = {}
-    for one in briefs_of(site.ledger, choice.camera.instrument, raft, chosen):
+    for one in briefs_of(site.ledger, choice.camera.instrument, raft, chosen, choice.show):
         test = one.brief.tests.get(choice.show)
         if test is not None and one.end_utc is not None:
             _, values = found.setdefault(one.exposure_id, (one.end_utc, []))

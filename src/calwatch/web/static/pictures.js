@@ -1,6 +1,16 @@
 "use strict";
-// Draws what an element with data-picture asks for, when the page already stands.
+// Draws what an element with data-picture asks for, when the page already stands: BokehJS takes
+// longer to read than the page itself, so it is asked for only after the first paint.
 (() => {
+  const library = document.currentScript.dataset.bokeh;
+  const painted = new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  const bokeh = painted.then(() => new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = library;
+    script.onload = done;
+    script.onerror = () => failed(new Error("BokehJS was not given"));
+    document.head.append(script);
+  }));
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
   const draw = async (place) => {
@@ -8,7 +18,7 @@
     try {
       const address = new URL(place.dataset.picture, location.href);
       if (dark.matches) address.searchParams.set("scheme", "dark");
-      const answer = await fetch(address);
+      const [answer] = await Promise.all([fetch(address), bokeh]);
       if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
       const item = await answer.json();
       place.replaceChildren();
