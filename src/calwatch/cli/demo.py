@@ -12,8 +12,14 @@ import click
 from rich.markup import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
+    from calwatch.camera.model import Camera
+    from calwatch.ledger.store import Ledger
+    from calwatch.service.alarm_books import AlarmBooks
+    from calwatch.service.daemon import Companion
     from calwatch.service.progress import Event, RunSummary
     from calwatch.settings import Settings
 
@@ -43,13 +49,21 @@ LIVE_SECONDS = 20.0
     type=click.Path(file_okay=False, path_type=Path),
     help="Where to put it all.",
 )
+@click.option(
+    "--port",
+    "-p",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Of the page, which is there until Ctrl-C; not with --once.",
+)
 @click.option("--seed", default=1, show_default=True, help="Of the simulation.")
 @click.option("--processes", "-j", type=click.IntRange(1), default=2, show_default=True)
-def demo(once: bool, directory: Path, seed: int, processes: int) -> None:
+def demo(once: bool, directory: Path, port: int, seed: int, processes: int) -> None:
     """Simulate two LATISS nights with faults in DIR, and watch them.
 
     A repository that is already in DIR is used again. Without --once new exposures keep arriving
-    until Ctrl-C.
+    until Ctrl-C, and the page shows them at http://127.0.0.1:PORT.
 
     \b
     Example:
@@ -62,7 +76,7 @@ def demo(once: bool, directory: Path, seed: int, processes: int) -> None:
     console = console_of(Console())
     root = directory / "repo"
     _simulate(console, root, seed, processes)
-    settings = _settings(directory, processes)
+    settings = _settings(directory, processes, port)
     console.rule("Judging every exposure against the certified chain")
     _watch(console, settings, root, once)
     _show(console, settings)
@@ -102,8 +116,8 @@ def _simulate(console: Console, root: Path, seed: int, processes: int) -> None:
     )
 
 
-def _settings(directory: Path, processes: int) -> Settings:
-    from calwatch.settings import AlarmSettings, LogSettings, Settings
+def _settings(directory: Path, processes: int, port: int) -> Settings:
+    from calwatch.settings import AlarmSettings, LogSettings, Settings, WebSettings
     from calwatch.simulate.plan import DAILY_PROGRAM
 
     return Settings(
@@ -116,6 +130,8 @@ def _settings(directory: Path, processes: int) -> Settings:
         workers=processes,
         # The nights are long past: alarms are told of all the same, and silence since is none.
         alarms=AlarmSettings(late_hours=LONG_PAST_HOURS, cadence_hours={}),
+        keep_images="all",
+        web=WebSettings(port=port),
         log=LogSettings(format="console", level="warning"),
     )
 
@@ -145,6 +161,10 @@ def _watch(console: Console, settings: Settings, root: Path, once: bool) -> RunS
     parts = (books, Deliveries(ledger), settings.alarms, cameras, None, clock)
     alarming = set_up_alarms(*parts, write=lambda line: _tell_alarm(console, line))
 
+    companions: list[Companion] = [alarming.run]
+    if not once:
+        companions.append(_page(console, settings, books, ledger, cameras))
+
     def hear(event: Event) -> None:
         _tell(console, event)
         alarming.hear(event)
@@ -156,7 +176,7 @@ def _watch(console: Console, settings: Settings, root: Path, once: bool) -> RunS
                 repository,
                 ledger,
                 judge_factory(judge_settings),
-                companions=[alarming.run],
+                companions=companions,
                 on_event=hear,
             )
             if not once:
@@ -168,6 +188,29 @@ def _watch(console: Console, settings: Settings, root: Path, once: bool) -> RunS
         if taker.is_alive():
             taker.join()  # an exposure that is being taken is finished, not left half ingested
         ledger.close()
+
+
+def _page(
+    console: Console,
+    settings: Settings,
+    books: AlarmBooks,
+    ledger: Ledger,
+    cameras: Mapping[str, Camera],
+) -> Companion:
+    """Return what serves the page, and say where it is."""
+    from functools import partial
+
+    from calwatch.service.lifecycle import SystemClock
+    from calwatch.verify.limits import load_limits
+    from calwatch.web.app import make_app
+    from calwatch.web.serve import listen, serve
+
+    port = settings.web.port or 0
+    listening = listen(settings.web.host, port)
+    seen = (books, ledger, cameras, load_limits(settings.limits))
+    app = make_app(*seen, settings.alarms, settings.web, SystemClock())
+    console.print(f"the page: http://{settings.web.host}:{port}")
+    return partial(serve, app, listening)
 
 
 def _keep_taking(root: Path, ended: threading.Event) -> None:
