@@ -223,7 +223,7 @@ class Settings(BaseSettings):
     disk that is quicker than decompressing, or in ``/dev/shm``. Mapped from there they do not count
     against ``calibration_cache_bytes``. None if empty: a daemon fills no disk it was not given."""
     calibration_folder_bytes: int = Field(default=64 * 1024**3, ge=0)
-    """Bound of that folder. An LSSTCam detector takes 0.2 GB for each of bias, dark and flat; the
+    """Bound of that folder. An LSSTCam detector takes 0.16 GB for each of bias, dark and flat; the
     least recently used make room."""
     isr: IsrSettings = IsrSettings()
     retry: RetrySettings = RetrySettings()
