@@ -75,6 +75,9 @@ def test_distance_and_value_have_a_scale() -> None:
     assert near["R22_S11", "C05"]["fill"] == DISTANCES[-1]
     assert near["R22_S11", "C06"]["fill"] == DISTANCES[len(DISTANCES) // 4]
     assert near["R22_S12", "C00"]["fill"] == COLOURS["-"]
+    on_limit = [make_reading("R22_S11", "C05", 2.0, "W")]
+    drawn = cells(focal_plane(LSSTCAM, on_limit, "distance"))
+    assert drawn["R22_S11", "C05"]["fill"] == DISTANCES[len(DISTANCES) // 2 - 1]
     by_value = focal_plane(LSSTCAM, READINGS, "value")
     assert cells(by_value)["R22_S11", "C06"]["fill"] == VALUES[0]
     assert any(isinstance(one, ColorBar) for one in by_value.right)

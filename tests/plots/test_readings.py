@@ -43,6 +43,14 @@ def test_what_is_graver(better: Reading, graver: Reading) -> None:
     assert worst([graver, better]) == [graver]
 
 
+def test_a_count_that_passes_on_its_limit_is_as_good_as_can_be() -> None:
+    done = Reading(1, "A", "C0", "PROCESSING", 1.0, 1.0, None, "", "P")
+    assert done.distance == 0.0
+    assert worst([done, make_reading("P", 0.2)])[0].test == "PROCESSING"  # another amplifier
+    warned = Reading(1, "A", "C0", "NOISE", 2.0, None, 2.0, "e-", "W")
+    assert warned.distance == 1.0
+
+
 outcomes = st.sampled_from("PWFU-pf")
 made = st.builds(
     Reading, st.integers(1, 3), st.sampled_from(["A", "B"]), st.sampled_from(["C0", "C1"]),

@@ -67,6 +67,13 @@ def test_a_number_without_a_limit_is_shown_by_value(nights: Client) -> None:
     assert nights.get(f"{SECOND}/picture?show=MEDIAN").status_code == 200
 
 
+def test_all_tests_have_no_value_in_common_but_a_distance(nights: Client) -> None:
+    page = nights.get(f"{SECOND}?show=all&by=value")
+    assert '<option value="distance" selected>' in page.text
+    near = [row for row in rows(nights, f"{SECOND}?by=distance") if row["verdict"] == "PASS"]
+    assert all(row["distance"] < 1 for row in near)
+
+
 def test_csv_has_the_same(nights: Client) -> None:
     answer = nights.get(f"{SECOND}?format=csv")
     assert "attachment" in answer.headers["content-disposition"]

@@ -45,7 +45,7 @@ def test_one_alarm_shows_everything(scene: Scene, client: Client) -> None:
     answer = client.form(f"/alarms/{number}/acknowledge", why="REB exchanged", back="alarm")
     assert answer.headers["location"] == f"/alarms/{number}#alarm-{number}"
     text = client.get(f"/alarms/{number}").text
-    for word in ("REB exchanged", "Ada", "slack waiting", "7.3 e-", "6.1 … 6.8", "bias NOISE §4.3"):
+    for word in ("REB exchanged", "Ada", "slack waiting", ">7.3<", ">6.1<", ">6.8<", ">4.3<"):
         assert word in text, word
     assert "Take acknowledgement back" in text
 
@@ -60,6 +60,30 @@ def test_forms_do_what_they_say(scene: Scene, client: Client, action: str, field
     assert (answer.status_code, answer.headers["location"]) == (303, f"/alarms#alarm-{number}")
     alarm = scene.store.alarm(number).alarm
     assert alarm.muted if action == "mute" else not alarm.open
+
+
+def test_an_alarm_leads_to_the_trend_of_its_amplifier_and_to_its_exposures(
+    scene: Scene, client: Client
+) -> None:
+    text = client.get(f"/alarms/{scene.raise_alarm()}").text
+    where = r'href="(/amplifiers/LSSTCam/R22_S11/C05\?type=bias&amp;show=\w+)'
+    assert len(set(re.findall(where, text))) == 1
+    (newest, *_) = re.findall(r'href="/exposures/LSSTCam/(\d+)"', text)
+    assert f"exposure={newest}" in text
+
+
+def test_alarms_and_the_values_behind_one_are_had_as_csv_and_json(
+    scene: Scene, client: Client
+) -> None:
+    number = scene.raise_alarm()
+    (alarm,) = client.get("/alarms?format=json").json()["alarms"]
+    assert (alarm["id"], alarm["part"], alarm["max_severity"]) == (number, AMP, "SERIOUS")
+    values = client.get(f"/alarms/{number}?format=json").json()["values"]
+    assert {row["part"] for row in values} == {AMP}
+    assert values[0]["exposure"] > values[1]["exposure"]
+    text = client.get(f"/alarms/{number}?format=csv").text
+    assert len(text.splitlines()) == 1 + len(values)
+    assert client.get("/alarms?format=pdf").status_code == 400
 
 
 @pytest.mark.parametrize(

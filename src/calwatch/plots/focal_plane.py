@@ -75,7 +75,7 @@ def focal_plane(
                 "detector": detector.name,
                 "amp": amp.name,
                 **_words(reading),
-                "fill": _fill(reading, by, low, high, palette),
+                "fill": _fill(reading, by, low, high, palette, scheme),
                 "hatch": HATCHES[gravest(reading.outcome) if reading else ABSENT],
                 "address": address(reading) if address and reading else "",
             }
@@ -133,12 +133,23 @@ def legend(readings: Sequence[Reading]) -> Mapping[str, tuple[str, int]]:
     return found
 
 
-def _fill(reading: Reading | None, by: By, low: float, high: float, palette: Sequence[str]) -> str:
+def _fill(
+    reading: Reading | None,
+    by: By,
+    low: float,
+    high: float,
+    palette: Sequence[str],
+    scheme: Scheme,
+) -> str:
+    absent = scheme.outcomes[ABSENT]
     if reading is None:
-        return COLOURS[ABSENT]
+        return absent
     if by == "verdict":
-        return COLOURS[gravest(reading.outcome)]
-    return colour(reading.value if by == "value" else reading.distance, low, high, palette)
+        return scheme.outcomes[gravest(reading.outcome)]
+    if by == "distance" and reading.distance == 1.0:
+        return palette[len(palette) // 2 - 1]  # on the limit is not beyond it
+    shown = reading.value if by == "value" else reading.distance
+    return colour(shown, low, high, palette, absent)
 
 
 def _words(reading: Reading | None) -> dict[str, str]:
@@ -181,7 +192,7 @@ def _outline(plot: figure, camera: Camera, scheme: Scheme) -> None:
     plot.text(
         [x for x, _, _ in names], [y for _, y, _ in names], [text for _, _, text in names],
         text_align="center", text_baseline="middle", text_color=scheme.ink, text_font_size="11px",
-        text_alpha=0.75, background_fill_color=scheme.ground, background_fill_alpha=0.55,
+        text_alpha=0.6,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bokeh.models import Toolbar
@@ -14,6 +14,9 @@ from calwatch.verify.brief import ABSENT, FAIL, PASS, UNKNOWN, WARNING
 WORDS = {PASS: "PASS", WARNING: "WARNING", FAIL: "FAIL", UNKNOWN: "UNKNOWN", ABSENT: "not judged"}
 COLOURS = {
     PASS: "#2b7bba", WARNING: "#e9b824", FAIL: "#a3180d", UNKNOWN: "#8a949e", ABSENT: "#c9d0d7",
+}  # fmt: skip
+DARK_COLOURS = {
+    PASS: "#4a97d2", WARNING: "#f2d264", FAIL: "#ff6b5c", UNKNOWN: "#9aa4ae", ABSENT: "#4a545e",
 }  # fmt: skip
 """Blue, yellow and dark red differ in brightness as well, for every kind of colour blindness."""
 HATCHES = {FAIL: "cross", UNKNOWN: "right_diagonal_line", WARNING: "dot", PASS: " ", ABSENT: " "}
@@ -47,10 +50,12 @@ class Scheme:
     dim: str
     line: str
     ground: str
+    outcomes: Mapping[str, str]
+    """By letter; on a dark ground they are brighter."""
 
 
-LIGHT = Scheme(ink="#1b2026", dim="#55606c", line="#d5dae0", ground="#ffffff")
-DARK = Scheme(ink="#e6eaee", dim="#a4afba", line="#37414b", ground="#1d232a")
+LIGHT = Scheme("#1b2026", "#55606c", "#d5dae0", "#ffffff", COLOURS)
+DARK = Scheme("#e6eaee", "#a4afba", "#37414b", "#1d232a", DARK_COLOURS)
 
 
 def scheme_of(name: str) -> Scheme:
@@ -58,10 +63,12 @@ def scheme_of(name: str) -> Scheme:
     return DARK if name == "dark" else LIGHT
 
 
-def colour(value: float | None, low: float, high: float, palette: Sequence[str]) -> str:
-    """Return the colour of a value on a linear scale; that of `ABSENT` for none."""
+def colour(
+    value: float | None, low: float, high: float, palette: Sequence[str], absent: str
+) -> str:
+    """Return the colour of a value on a linear scale, or that for none."""
     if value is None:
-        return COLOURS[ABSENT]
+        return absent
     part = (value - low) / (high - low) if high > low else 0.5
     return palette[min(max(int(part * len(palette)), 0), len(palette) - 1)]
 

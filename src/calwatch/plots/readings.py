@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from calwatch.verify.brief import ABSENT, Brief, BriefTest, gravest
+from calwatch.verify.brief import ABSENT, PASS, Brief, BriefTest, gravest
 from calwatch.verify.distance import distance
 
 _GRAVITY = "-PWUF"
@@ -30,7 +30,12 @@ class Reading:
 
     @property
     def distance(self) -> float | None:
-        """1 on the limit: see `calwatch.verify.distance`."""
+        """1 on the limit: see `calwatch.verify.distance`.
+
+        A count that passes on its limit (all 1 of 1 done, 0 of 0 allowed) is as good as it can be.
+        """
+        if self.outcome.upper() == PASS and self.value in (self.lower, self.upper):
+            return 0.0
         return distance(self.value, self.lower, self.upper)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from bokeh.models import ColumnDataSource, HoverTool, Legend
 from bokeh.plotting import figure
 
-from calwatch.plots.look import COLOURS, LIGHT, MARKERS, WORDS, Scheme, dress
+from calwatch.plots.look import LIGHT, MARKERS, WORDS, Scheme, dress
 from calwatch.verify.brief import gravest
 
 MOST_OF_RAFT = 100
@@ -92,11 +92,14 @@ def trend(
             at, [b.middle for b in raft], color=scheme.dim, line_dash="dotted",
             legend_label="raft, median",
         )  # fmt: skip
-    _limits(plot, points)
+    _limits(plot, points, scheme)
     _events(plot, events)
     seen = [point for point in points if point.value is not None]
     plot.line(
-        [naive(p.at) for p in seen], [p.value for p in seen], color=COLOURS["P"], line_alpha=0.35
+        [naive(p.at) for p in seen],
+        [p.value for p in seen],
+        color=scheme.outcomes["P"],
+        line_alpha=0.35,
     )
     for letter in dict.fromkeys(gravest(point.outcome) for point in seen):
         mine = [point for point in seen if gravest(point.outcome) == letter]
@@ -111,7 +114,9 @@ def trend(
         )
         marks = plot.scatter(
             "at", "value", source=source, marker=MARKERS[letter], size=8 if letter == "F" else 6,
-            color=COLOURS[letter], line_width=2 if letter == "F" else 1, legend_label=WORDS[letter],
+            fill_color=scheme.outcomes[letter], line_width=2 if letter == "F" else 1,
+            line_color=scheme.ink if letter == "W" else scheme.outcomes[letter],
+            legend_label=WORDS[letter],
         )  # fmt: skip
         tips = [
             ("exposure", "@exposure"), ("end", "@at{%F %T}"), ("value", f"@value{{0.0000}} {unit}"),
@@ -136,13 +141,13 @@ def thinned(exposures: Sequence[int], most: int = MOST_OF_RAFT) -> list[int]:
     return [exposures[round(i * (count - 1) / (most - 1))] for i in range(most)]
 
 
-def _limits(plot: figure, points: Sequence[Point]) -> None:
+def _limits(plot: figure, points: Sequence[Point], scheme: Scheme) -> None:
     for side in ("lower", "upper"):
         known = [(naive(p.at), value) for p in points if (value := getattr(p, side)) is not None]
         if known:
             plot.step(
                 [at for at, _ in known], [value for _, value in known], mode="after",
-                color=COLOURS["F"], line_dash="dashed", legend_label="limit",
+                color=scheme.outcomes["F"], line_dash="dashed", legend_label="limit",
             )  # fmt: skip
 
 
@@ -156,7 +161,7 @@ def _events(plot: figure, events: Sequence[Event]) -> None:
         )
         lines = plot.vspan(
             x="at", source=source, line_color=hue, line_dash=DASHES[kind], line_width=2,
-            line_alpha=0.8, legend_label=kind,
+            line_alpha=0.8, legend_label=kind, level="underlay",
         )  # fmt: skip
         plot.add_tools(
             HoverTool(

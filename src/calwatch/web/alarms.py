@@ -17,12 +17,14 @@ from calwatch.errors import CalwatchError
 from calwatch.ledger.alarms import StoredTransition
 from calwatch.service.alarm_desk import ACTIONS, Order, OrderError, act, numbered
 from calwatch.service.alarm_words import body_of, count_line, gravest_first
+from calwatch.web.alarm_tables import alarms_table, values_table
 from calwatch.web.api import id_of, site_of
 from calwatch.web.auth import require, token_of
 from calwatch.web.bodies import read_form, severity_of
 from calwatch.web.errors import status_of
 from calwatch.web.render import render
 from calwatch.web.site import Site
+from calwatch.web.tables import download
 
 CLOSED = 25
 """Alarms that are over and still shown."""
@@ -55,13 +57,15 @@ async def list_page(request: Request) -> Response:
     """Show what is wrong now, what waits for an acknowledgement, and what is over."""
     site = site_of(request)
     content = await asyncio.to_thread(_list, site)
-    return render(request, "list.html", {**content, "mutes": MUTES})
+    saved = download(request, "calwatch-alarms", [content["table"]])
+    return saved or render(request, "list.html", {**content, "mutes": MUTES})
 
 
 async def alarm_page(request: Request) -> Response:
     """Show everything of one alarm."""
-    content = await asyncio.to_thread(_one, site_of(request), id_of(request))
-    return render(request, "alarm.html", {**content, "mutes": MUTES})
+    content = await asyncio.to_thread(_one, site_of(request), request)
+    saved = download(request, f"calwatch-alarm-{id_of(request)}", [content["values"]])
+    return saved or render(request, "alarm.html", {**content, "mutes": MUTES})
 
 
 async def post_form(request: Request) -> Response:
@@ -74,7 +78,7 @@ async def post_form(request: Request) -> Response:
         require(site.web, fields.get("token", "").strip())
         await asyncio.to_thread(act, site.books, alarm_id, action, _order(action, fields))
     except CalwatchError as error:
-        content = await asyncio.to_thread(_one, site, alarm_id)
+        content = await asyncio.to_thread(_one, site, request)
         refused = {"problem": str(error), "fields": {k: fields.get(k, "") for k in ("who", "why")}}
         return render(
             request, "alarm.html", {**content, "mutes": MUTES, **refused}, status_of(error)
@@ -110,6 +114,7 @@ def _list(site: Site) -> dict[str, Any]:
         "stale": [card_of(site, one, now) for one in open_ones if one.alarm.stale],
         "closed": [card_of(site, one, now) for one in closed],
         "counts": count_line(open_ones),
+        "table": alarms_table([*open_ones, *closed]),
         "pulse": site.pulse(),
         "writable": bool(token_of(site.web)),
     }
@@ -125,11 +130,13 @@ def card_of(site: Site, one: Numbered, now: datetime) -> dict[str, Any]:
     }
 
 
-def _one(site: Site, alarm_id: int) -> dict[str, Any]:
+def _one(site: Site, request: Request) -> dict[str, Any]:
+    alarm_id = id_of(request)
     one = numbered(site.store, alarm_id)
     history: list[StoredTransition] = site.store.history(alarm_id)
     return {
         "card": card_of(site, one, site.now()),
+        "values": values_table(request, one.alarm),
         "body": body_of(one, history, site.rules, site.alarms),
         "history": [
             {"stored": stored, "subject": message(stored.transition, site.rules).subject}

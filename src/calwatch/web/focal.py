@@ -194,6 +194,8 @@ def _chosen(request: Request, briefs: Sequence[JudgedBrief], calib_type: str) ->
     if show not in known:
         raise OrderError(f"show: {show[:40]!r} is none of {', '.join(known)}")
     wanted = request.query_params.get("by") or ("value" if show not in (ALL, *tests) else "verdict")
+    if show == ALL and wanted == "value":
+        wanted = "distance"  # values of different tests have no scale in common
     for way in WAYS:
         if way == wanted:
             return show, way
