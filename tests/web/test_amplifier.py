@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from night_scene import BEFORE, DAY, NOISY
-from web_scene import Client
+from report_scene import Scene as Camera
+from scenes import at
+from web_scene import Client, Scene
 
 DETECTOR, AMP = NOISY.split("/")
 HERE = f"/amplifiers/LSSTCam/{DETECTOR}/{AMP}"
@@ -83,3 +87,16 @@ def test_a_frame_without_an_image_says_why(nights: Client) -> None:
 def test_what_makes_no_sense_is_told(nights: Client, path: str, status: int, words: str) -> None:
     answer = nights.get(path)
     assert (answer.status_code, words in answer.text) == (status, True)
+
+
+def test_an_alarm_of_the_newest_exposure_is_told(client: Client, scene: Scene) -> None:
+    """It is raised after that exposure has ended."""
+    camera = Camera(scene.ledger, "LSSTCam", (DETECTOR,))
+    for number in (1, 2):
+        taken = camera.take(number, day=int(f"{at(0):%Y%m%d}"), bad={NOISY: {"NOISE": 1.4}})
+    minutes = (taken.end_utc - at(0)) // timedelta(minutes=1)
+    alarm = scene.store.alarm(scene.raise_alarm(NOISY, first=minutes - 1)).alarm
+    assert alarm.since <= taken.end_utc < alarm.opened_at
+    events = client.get(f"{HERE}?type=bias&show=NOISE&format=json&table=events").json()["events"]
+    assert [one["kind"] for one in events] == ["alarm"]
+    assert NOISY in events[0]["words"]

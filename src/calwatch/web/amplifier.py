@@ -288,15 +288,18 @@ def events_of(site: Site, choice: Choice) -> list[Event]:
         Event(change.at, "calibration", f"another certified {', '.join(change.changed) or 'chain'}")
         for change in changes
     ]
+    # What was judged before sequencers were recorded names none: that is no change.
+    named = [one for one in choice.briefs if one.brief.sequencer and one.end_utc is not None]
     found += [
-        Event(later.end_utc, "sequencer", later.brief.sequencer or "none")
-        for earlier, later in pairwise(choice.briefs)
+        Event(later.end_utc, "sequencer", later.brief.sequencer)
+        for earlier, later in pairwise(named)
         if later.end_utc is not None and earlier.brief.sequencer != later.brief.sequencer
     ]
     parts, mine = Parts(choice.camera), amp_part(detector.name, choice.amp.name)
-    for one in site.store.alarms(instrument, since=choice.since, until=choice.until, limit=200):
+    for one in site.store.alarms(instrument, since=choice.since, limit=200):
         alarm = one.alarm
-        if not parts.within(mine, alarm.key.part):
+        # An alarm is raised after the exposure that shows it, so its own time tells.
+        if alarm.since > choice.until or not parts.within(mine, alarm.key.part):
             continue
         words = f"{alarm.key.part}: {alarm.reason}" + (
             f" ({compress(alarm.members)})" if alarm.members else ""
