@@ -11,12 +11,14 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import absence
+import kubernetes_schemas
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parents[1] / ".services"
@@ -91,10 +93,68 @@ def telegraf(folder: Path) -> None:
     call("go", "install", "-tags", tags, "-ldflags=-s -w", source, GOBIN=str(folder))
 
 
+def helm(folder: Path) -> None:
+    """Build helm, which is told for which Kubernetes it renders as its own releases are."""
+    version = "-X helm.sh/helm/v3/pkg/chartutil.k8sVersion"
+    flags = f"-ldflags=-s -w {version}Major=1 {version}Minor=33"
+    call("go", "install", flags, "helm.sh/helm/v3/cmd/helm@v3.16.4", GOBIN=str(folder))
+
+
+def kubeconform(folder: Path) -> None:
+    """Build kubeconform, and make the schemas that it goes by."""
+    source = "github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0"
+    call("go", "install", "-ldflags=-s -w", source, GOBIN=str(folder))
+    schemas = folder / "schemas"
+    schemas.mkdir()
+    with tempfile.TemporaryDirectory() as scratch:
+        modules = {name: _module(name, Path(scratch)) for name in SCHEMA_MODULES}
+        kubernetes, keda, prometheus = modules.values()
+        swagger = kubernetes / "api" / "openapi-spec" / "swagger.json"
+        kubernetes_schemas.write_own(swagger, schemas)
+        found = [
+            *(keda / "config" / "crd" / "bases").glob("keda.sh_*.yaml"),
+            *(prometheus / "example" / "prometheus-operator-crd").glob("*_servicemonitors.yaml"),
+            *(prometheus / "example" / "prometheus-operator-crd").glob("*_prometheusrules.yaml"),
+            *_strimzi_definitions(Path(scratch)),
+        ]
+        for definition in found:
+            kubernetes_schemas.write_custom(definition, schemas)
+
+
+SCHEMA_MODULES = (
+    "k8s.io/kubernetes@v1.33.4",
+    "github.com/kedacore/keda/v2@v2.17.2",
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+)
+"""Go modules that describe their resources."""
+
+
+def _module(name: str, scratch: Path) -> Path:
+    """Bring the source of a Go module, and return where it is."""
+    place = {"GOMODCACHE": str(scratch / "modules"), "GOFLAGS": "-modcacherw"}
+    call("go", "mod", "download", name, **place)
+    return scratch / "modules" / name
+
+
+def _strimzi_definitions(scratch: Path) -> list[Path]:
+    """Have Strimzi write what its resources are."""
+    jars = scratch / "strimzi"
+    pom, where = HERE / "jars" / "strimzi" / "pom.xml", f"-DoutputDirectory={jars}"
+    goal = "dependency:copy-dependencies"
+    call("mvn", "-q", "-B", "-f", pom, goal, where, "-DincludeScope=runtime")
+    kinds = {"topic.KafkaTopic": scratch / "topic.yaml", "user.KafkaUser": scratch / "user.yaml"}
+    asked = [f"io.strimzi.api.kafka.model.{kind}={path}" for kind, path in kinds.items()]
+    main = "io.strimzi.crdgenerator.CrdGenerator"
+    call("java", "-cp", f"{jars}/*", main, "--yaml", *asked)
+    return list(kinds.values())
+
+
 PARTS: dict[str, Callable[[Path], None]] = {
     "kafka": kafka,
     "registry": registry,
     "telegraf": telegraf,
+    "helm": helm,
+    "kubeconform": kubeconform,
 }
 
 
