@@ -132,7 +132,8 @@ def test_much_light_keeps_all_signals(bright_input, passes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"_RANGE": 0.0, "_LEAST_RANGE": 0.0},  # the median is not where it is expected
+        # The median is not where it is expected.
+        {"_STEPS": (0.5,) * 6, "_LEAST_RANGE": 0.0},
         {"_CAPACITY": 1},
     ],
 )
@@ -145,8 +146,10 @@ def test_too_few_notes_repeat_the_pass(bright_input, passes, monkeypatch, change
 
 
 @pytest.mark.parametrize("rows", [60, 59])
-def test_a_mark_that_needs_the_exact_median(bright_input, passes, monkeypatch, rows):
-    """Both an even and an odd number of signals, in a range that is too wide for any decision."""
+@pytest.mark.parametrize("steps", [marking._STEPS, (0.1,) * 6, (0.49,) * 3 + (0.9,) * 3])
+def test_a_mark_that_needs_the_exact_median(bright_input, passes, monkeypatch, rows, steps):
+    """Both an even and an odd number of signals, among steps some of which decide nothing."""
+    monkeypatch.setattr(marking, "_STEPS", steps)
     monkeypatch.setattr(marking, "_LEAST_RANGE", 100.0)
     detector = bright_input.detector
     amplifiers = tuple(

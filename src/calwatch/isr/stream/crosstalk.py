@@ -17,6 +17,8 @@ SOURCES_AT_A_TIME = 4
 """Sources summed in one loop; coefficients and blocks are padded to a multiple of it."""
 TARGETS_AT_A_TIME = 2
 """Targets for which a source is read once."""
+STEPS = 6
+"""Signals at which all others are counted."""
 
 
 class Coefficients(NamedTuple):
@@ -32,20 +34,18 @@ class Marks(NamedTuple):
     """What decides which pixels are marked; arrays have one entry an amplifier.
 
     A data pixel is marked if its signal is further than a limit from the median of all signals of
-    its amplifier. That median is not known before the pass ends, but a sample of rows tells a
-    narrow range for it. The pass counts the signals below and within that range, which proves it,
-    and lists the few pixels whose signal is far enough from it to matter.
+    its amplifier. That median is not known before the pass ends, but a sample of rows tells some
+    steps among which it will be. The pass counts the signals up to each step, which proves between
+    which two it is, and lists the few pixels whose signal is far enough from all to matter.
     """
 
-    low: FloatArray
-    high: FloatArray
-    """The median is expected within these."""
+    steps: FloatArray
+    """Shape (n_amp, `STEPS`), ascending."""
+    not_above: IndexArray
+    """Shape (n_amp, `STEPS`): number of signals up to each step."""
     near_low: FloatArray
     near_high: FloatArray
-    """A signal strictly within these is not marked wherever in that range the median is."""
-    below: IndexArray
-    not_above: IndexArray
-    """Number of signals below `low`, and of those up to `high`."""
+    """A signal strictly within these is not marked wherever among the steps the median is."""
     places: IntArray
     """Shape (capacity, 3): amplifier, row and column of the listed pixels."""
     values: FloatArray
@@ -100,24 +100,16 @@ def subtract_crosstalk_rows(
     marks
         Brought up to date.
     """
-    columns, n_amp = sections.columns, marks.low.size
+    columns, n_amp = sections.columns, marks.near_low.size
     signals = np.empty((TARGETS_AT_A_TIME, columns), np.float32)
     for i in range(n_rows):
         for first in range(0, n_amp, TARGETS_AT_A_TIME):
             pick_up(block, i, coefficients, first, signals)
             for k in range(first, min(first + TARGETS_AT_A_TIME, n_amp)):
                 signal = signals[k - first]
-                below, not_above, far = _subtract_and_count(
-                    block[k, i, :columns],
-                    signal,
-                    clean[k, i, :columns],
-                    marks.low[k],
-                    marks.high[k],
-                    marks.near_low[k],
-                    marks.near_high[k],
-                )
-                marks.below[k] += int(below)
-                marks.not_above[k] += int(not_above)
+                _subtract(block[k, i, :columns], signal, clean[k, i, :columns])
+                _count_up_to_steps(signal, marks.steps[k], marks.not_above[k])
+                far = _count_far(signal, marks.near_low[k], marks.near_high[k])
                 if marks.kept_as[k] >= 0:
                     marks.kept[marks.kept_as[k], first_row + i] = signal
                 elif far > 0:
@@ -210,43 +202,57 @@ def _add_quadratic(
         )
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _subtract_and_count(
-    row: FloatArray,
-    signal: FloatArray,
-    clean: FloatArray,
-    low: float,
-    high: float,
-    near_low: float,
-    near_high: float,
-) -> tuple[float, float, float]:
-    """Subtract the signal; count those below `low`, up to `high`, and outside the near range.
-
-    The counts are float32, which holds the few columns of a row exactly and is quick to add up.
-    """
-    one, zero = np.float32(1.0), np.float32(0.0)
-    below, not_above, far = zero, zero, zero
+@njit(cache=True, nogil=True)
+def _subtract(row: FloatArray, signal: FloatArray, clean: FloatArray) -> None:
     for x in range(row.size):
+        clean[x] = row[x] - signal[x]
+
+
+@njit(cache=True, nogil=True)
+def _count_up_to_steps(signal: FloatArray, steps: FloatArray, counts: IndexArray) -> None:
+    """Add to each count the number of signals up to its step.
+
+    One counter each, as wide as the signals, so that all of them stay in registers.
+    """
+    a, b, c, d, e, f = steps
+    up_to_a, up_to_b, up_to_c = np.int32(0), np.int32(0), np.int32(0)
+    up_to_d, up_to_e, up_to_f = np.int32(0), np.int32(0), np.int32(0)
+    for x in range(signal.size):
         value = signal[x]
-        clean[x] = row[x] - value
-        below += one if value < low else zero
-        not_above += one if value <= high else zero
-        far += one if (value <= near_low) | (value >= near_high) else zero
-    return float(below), float(not_above), float(far)
+        up_to_a += np.int32(value <= a)
+        up_to_b += np.int32(value <= b)
+        up_to_c += np.int32(value <= c)
+        up_to_d += np.int32(value <= d)
+        up_to_e += np.int32(value <= e)
+        up_to_f += np.int32(value <= f)
+    counts[0] += up_to_a
+    counts[1] += up_to_b
+    counts[2] += up_to_c
+    counts[3] += up_to_d
+    counts[4] += up_to_e
+    counts[5] += up_to_f
+
+
+@njit(cache=True, nogil=True)
+def _count_far(signal: FloatArray, near_low: float, near_high: float) -> int:
+    far = np.int32(0)
+    for x in range(signal.size):
+        far += np.int32((signal[x] <= near_low) | (signal[x] >= near_high))
+    return int(far)
 
 
 @njit(cache=True, nogil=True)
 def append_between(
     signal: FloatArray, low: float, high: float, values: FloatArray, count: int
 ) -> int:
-    """Append the signals from `low` to `high` to the first `count` values; return the new count.
+    """Append signals above `low` up to `high` to the first `count` values; return the new count.
 
     Each is written, and the next one over it if it is not wanted, which spares a branch.
     """
     last = values.size - 1
     for x in range(signal.size):
         values[min(count, last)] = signal[x]
-        count += int((signal[x] >= low) & (signal[x] <= high))
+        count += int((signal[x] > low) & (signal[x] <= high))
     return count
 
 

@@ -25,10 +25,12 @@ from calwatch.isr.serial_overscan import SerialLevels
 from calwatch.isr.steps import AmplifierFacts, Steps
 from calwatch.isr.stream.columns import fit_parallel_overscan
 from calwatch.isr.stream.marking import (
+    MedianRanges,
     UndecidedError,
     mark_crosstalk,
     marks_from_sample,
     median_of_middle,
+    median_ranges,
     no_marks,
     without_median,
 )
@@ -77,8 +79,8 @@ def run_stream(given: IsrInput, amps: AmplifierFacts, steps: Steps) -> IsrResult
 
     The result is that of `calwatch.isr.reference.run_reference` to float32 rounding. A pass is
     repeated if something turns out other than expected, which is rare: rows of the serial overscan
-    that are more than twice as wide as usual, or a median of the crosstalk other than a sample of
-    rows tells. If some marks need that median exactly, its signals alone are collected again.
+    that are more than twice as wide as usual, or a median of the crosstalk far from what a sample
+    of rows tells. If some marks need that median exactly, its signals alone are collected again.
 
     Raises
     ------
@@ -204,20 +206,26 @@ def _mark(plan: Plan, made: _Made) -> None:
     if not plan.corrections.subtract_crosstalk:
         return
     marks, sections = made.frame.marks, plan.sections
-    medians = _signal_medians(plan, made, without_median(marks, plan.limit, sections))
-    mark_crosstalk(marks, plan.limit, medians, sections, plan.placement, made.frame.images.mask)
+    ranges = median_ranges(marks, sections)
+    amplifiers = without_median(marks, plan.limit, ranges)
+    ranges = ranges.settled(_signal_medians(plan, made, ranges, amplifiers))
+    mark_crosstalk(marks, plan.limit, ranges, sections, plan.placement, made.frame.images.mask)
 
 
-def _signal_medians(plan: Plan, made: _Made, amplifiers: list[int]) -> dict[int, float]:
+def _signal_medians(
+    plan: Plan, made: _Made, ranges: MedianRanges, amplifiers: list[int]
+) -> dict[int, float]:
     """Return the median crosstalk of some amplifiers, for which all rows are read once more."""
     if not amplifiers:
         return {}
-    marks, chosen = made.frame.marks, np.array(amplifiers)
-    found = (marks.not_above - marks.below)[chosen]
+    chosen = np.array(amplifiers)
+    found = ranges.inside[chosen]
     signals = np.empty((chosen.size, int(found.max()) + 1), np.float32)
-    n_nan = collect_middle_signals(made.frame, plan.corrections, chosen, signals)
+    n_nan = collect_middle_signals(
+        made.frame, plan.corrections, chosen, ranges.low[chosen], ranges.high[chosen], signals
+    )
     return {
-        k: median_of_middle(signals[j, : found[j]], int(n_nan[j]), marks, k, plan.sections)
+        k: median_of_middle(signals[j, : found[j]], int(n_nan[j]), ranges, k, plan.sections)
         for j, k in enumerate(amplifiers)
     }
 

@@ -6,24 +6,26 @@ The rule is that of `calwatch.isr.crosstalk.marked_pixels`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.arrays import DoubleArray, FloatArray, IndexArray, IntArray
 from calwatch.calibrations.masks import Mask
 from calwatch.isr.crosstalk import median_of
 from calwatch.isr.selection import around_ranks
-from calwatch.isr.stream.crosstalk import Marks
+from calwatch.isr.stream.crosstalk import STEPS, Marks
 from calwatch.isr.stream.plan import Placement, Sections
 
 _CAPACITY = 200_000
 """Pixels that can be listed; with more, all signals are kept."""
-_RANGE = 0.1
+_STEPS = (0.4, 0.44, 0.48, 0.52, 0.56, 0.6)
+"""Fractions of the sample at which the steps are put. Few signals are undecided between two steps
+that lie near each other; the outer ones hold the median where the sample deceives."""
 _LEAST_RANGE = 0.005
-"""Half width of the range in which the median is expected: as a share of the sample, and at least
-this share of the limit. The rows of a sample are too few to be sure of less; a wider range leaves
-more signals undecided."""
+"""The outer steps are at least this share of the limit from the median of the sample: its rows are
+too few to be sure of less."""
 _OFTEN = 0.002
 """If this share of the sample is far from its median, all signals are kept."""
 _FAR = 0.75
@@ -42,7 +44,27 @@ class UndecidedError(Exception):
 def no_marks(n_amp: int) -> Marks:
     """Return what makes the pass note nothing."""
     nothing = np.zeros((0, 0, 0), np.float32)
-    return _marks(np.zeros((2, n_amp)), np.full(n_amp, np.inf), frozenset(), nothing, 0)
+    return _marks(np.zeros((n_amp, STEPS)), np.full(n_amp, np.inf), frozenset(), nothing, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MedianRanges:
+    """Where the median signal of each amplifier is; arrays have the shape (n_amp,)."""
+
+    low: DoubleArray
+    high: DoubleArray
+    """It is greater than `low`, or both are the median itself; units of the image."""
+    below: IndexArray
+    """Signals up to `low`."""
+    inside: IndexArray
+    """Signals greater than that, up to `high`."""
+
+    def settled(self, medians: Mapping[int, float]) -> MedianRanges:
+        """Return the same with the medians of some amplifiers known."""
+        low, high = self.low.copy(), self.high.copy()
+        for k, median in medians.items():
+            low[k] = high[k] = median
+        return replace(self, low=low, high=high)
 
 
 def marks_from_sample(
@@ -63,33 +85,31 @@ def marks_from_sample(
     """
     signals = sample.reshape(len(sample), -1)
     count = signals.shape[1]
-    ranks = [int((0.5 - _RANGE) * count), int((0.5 + _RANGE) * count), count // 2]
-    low, high, middle = np.partition(signals, ranks, axis=1)[:, ranks].astype(np.float64).T
-    low = np.minimum(low, middle - _LEAST_RANGE * limit)
-    high = np.maximum(high, middle + _LEAST_RANGE * limit)
+    ranks = [int(fraction * count) for fraction in (*_STEPS, 0.5)]
+    found = np.partition(signals, ranks, axis=1)[:, ranks].astype(np.float64)
+    steps, middle = found[:, :-1], found[:, -1]
+    steps[:, 0] = np.minimum(steps[:, 0], middle - _LEAST_RANGE * limit)
+    steps[:, -1] = np.maximum(steps[:, -1], middle + _LEAST_RANGE * limit)
     data = sample[:, :, sections.data_x0 : sections.data_x1]
     far = np.abs(data - middle[:, None, None]) > _FAR * limit[:, None, None]
     often = np.flatnonzero(far.mean(axis=(1, 2)) > _OFTEN)
     kept = sorted(keep | set(often.tolist()))
     room = np.empty((len(kept), sections.rows, sections.columns), np.float32)
-    return _marks(np.array([low, high]), limit, frozenset(kept), room, _CAPACITY)
+    return _marks(steps, limit, frozenset(kept), room, _CAPACITY)
 
 
 def _marks(
-    expected: DoubleArray, limit: DoubleArray, kept: Set[int], room: FloatArray, capacity: int
+    steps: DoubleArray, limit: DoubleArray, kept: Set[int], room: FloatArray, capacity: int
 ) -> Marks:
-    low, high = expected
     n_amp = limit.size
     kept_as = np.full(n_amp, -1, np.int32)
     for place, k in enumerate(sorted(kept)):
         kept_as[k] = place
     return Marks(
-        low=low.astype(np.float32),
-        high=high.astype(np.float32),
-        near_low=np.nextafter((high - limit).astype(np.float32), np.float32(np.inf)),
-        near_high=np.nextafter((low + limit).astype(np.float32), np.float32(-np.inf)),
-        below=np.zeros(n_amp, np.int64),
-        not_above=np.zeros(n_amp, np.int64),
+        steps=steps.astype(np.float32),
+        not_above=np.zeros(steps.shape, np.int64),
+        near_low=np.nextafter((steps[:, -1] - limit).astype(np.float32), np.float32(np.inf)),
+        near_high=np.nextafter((steps[:, 0] + limit).astype(np.float32), np.float32(-np.inf)),
         places=np.empty((capacity, 3), np.int32),
         values=np.empty(capacity, np.float32),
         listed=np.zeros(1, np.int64),
@@ -98,40 +118,57 @@ def _marks(
     )
 
 
-def without_median(marks: Marks, limit: DoubleArray, sections: Sections) -> list[int]:
-    """Return the amplifiers of which some marks depend on where in its range the median is.
+def median_ranges(marks: Marks, sections: Sections) -> MedianRanges:
+    """Return where the median signals are, as the notes of a pass prove.
 
     Raises
     ------
     UndecidedError
-        If the notes do not even tell that the median is in its range, or if they are not complete.
+        If the notes prove nothing of some amplifiers whose signals are not kept, or if they are not
+        complete.
     """
-    n_amp, listed = limit.size, int(marks.listed[0])
-    if listed > marks.values.size:
+    n_amp = marks.kept_as.size
+    if marks.listed[0] > marks.values.size:
         raise UndecidedError(frozenset(range(n_amp)))
-    unproved = (marks.kept_as < 0) & ~_median_proved(marks, sections)
+    count = sections.rows * sections.columns
+    lower = (marks.not_above <= (count - 1) // 2).sum(axis=1) - 1
+    upper = (marks.not_above <= count // 2).sum(axis=1)
+    unproved = (marks.kept_as < 0) & ((lower < 0) | (upper == STEPS))
     if unproved.any():
         raise UndecidedError(frozenset(np.flatnonzero(unproved).tolist()))
+    amp, upper = np.arange(n_amp), np.minimum(upper, STEPS - 1)
+    below = marks.not_above[amp, lower]
+    return MedianRanges(
+        low=marks.steps[amp, lower].astype(np.float64),
+        high=marks.steps[amp, upper].astype(np.float64),
+        below=below,
+        inside=marks.not_above[amp, upper] - below,
+    )
+
+
+def without_median(marks: Marks, limit: DoubleArray, ranges: MedianRanges) -> list[int]:
+    """Return the amplifiers of which some marks depend on where in its range the median is."""
+    listed = int(marks.listed[0])
     amplifier, values = marks.places[:listed, 0], marks.values[:listed].astype(np.float64)
-    low, high = marks.low.astype(np.float64), marks.high.astype(np.float64)
+    low, high = ranges.low, ranges.high
     possible = (values >= (low + limit)[amplifier]) | (values <= (high - limit)[amplifier])
     marked = (values >= (high + limit)[amplifier]) | (values <= (low - limit)[amplifier])
     return sorted(set(amplifier[possible & ~marked].tolist()))
 
 
 def median_of_middle(
-    signals: FloatArray, n_nan: int, marks: Marks, k: int, sections: Sections
+    signals: FloatArray, n_nan: int, ranges: MedianRanges, k: int, sections: Sections
 ) -> float:
     """Return the median of all signals of amplifier number `k`, units of the image.
 
     Parameters
     ----------
     signals
-        Those that lie in the range in which the median was expected, in any order.
+        Those that lie in the range of the median, in any order.
     n_nan
         How many of all signals are no numbers; with any, the median is none either.
-    marks
-        Of a pass that has proved the range.
+    ranges
+        Where the medians are.
     k
         Number of the amplifier.
     sections
@@ -140,7 +177,7 @@ def median_of_middle(
     if n_nan > 0:
         return np.nan
     count = sections.rows * sections.columns
-    rank = (count - 1) // 2 - int(marks.below[k])
+    rank = (count - 1) // 2 - int(ranges.below[k])
     fraction = (rank + 0.5) / max(signals.size - 1, 1)  # a half, so that rounding is of no account
     (middle,) = around_ranks(signals, (fraction,))
     return float(middle[0] if count % 2 else middle.mean())
@@ -149,7 +186,7 @@ def median_of_middle(
 def mark_crosstalk(
     marks: Marks,
     limit: DoubleArray,
-    medians: Mapping[int, float],
+    ranges: MedianRanges,
     sections: Sections,
     placement: Placement,
     mask: IntArray,
@@ -162,8 +199,8 @@ def mark_crosstalk(
         What the pass has noted.
     limit
         Shape (n_amp,), units of the image.
-    medians
-        Units of the image, of those amplifiers that `without_median` names.
+    ranges
+        Where the medians are, so narrow that no mark depends on it.
     sections, placement
         Of the amplifiers.
     mask
@@ -171,22 +208,13 @@ def mark_crosstalk(
     """
     listed = int(marks.listed[0])
     amplifier, values = marks.places[:listed, 0], marks.values[:listed].astype(np.float64)
-    low, high = marks.low.astype(np.float64), marks.high.astype(np.float64)
-    for known, median in medians.items():
-        low[known] = high[known] = median
-    marked = (values >= (high + limit)[amplifier]) | (values <= (low - limit)[amplifier])
+    marked = values >= (ranges.high + limit)[amplifier]
+    marked |= values <= (ranges.low - limit)[amplifier]
     _mark_listed(marks.places[:listed][marked], sections, placement, mask)
     for k in np.flatnonzero(marks.kept_as >= 0):
         signal = marks.kept[marks.kept_as[k]]
         middle = median_of(signal.ravel())
         _mark_kept(signal, int(k), middle - limit[k], middle + limit[k], sections, placement, mask)
-
-
-def _median_proved(marks: Marks, sections: Sections) -> BoolArray:
-    """Tell whether the one or two middle signals are within the range expected."""
-    count = sections.rows * sections.columns
-    proved: BoolArray = (marks.below <= (count - 1) // 2) & (marks.not_above > count // 2)
-    return proved
 
 
 @njit(cache=True, nogil=True)

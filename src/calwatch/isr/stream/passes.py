@@ -194,9 +194,14 @@ def collect_rows(
 
 @njit(cache=True, nogil=True)
 def collect_middle_signals(
-    frame: Frame, corrections: Corrections, amplifiers: IndexArray, signals: FloatArray
+    frame: Frame,
+    corrections: Corrections,
+    amplifiers: IndexArray,
+    low: DoubleArray,
+    high: DoubleArray,
+    signals: FloatArray,
 ) -> IndexArray:
-    """Collect the signals of crosstalk that lie where the median is expected, over all rows.
+    """Collect the signals of crosstalk that lie where the median is, over all rows.
 
     Parameters
     ----------
@@ -204,6 +209,8 @@ def collect_middle_signals(
         The exposure and what it is corrected with. No marks are noted.
     amplifiers
         Shape (n,): which ones.
+    low, high
+        Shape (n,), units of the image: signals above the first are collected up to the second.
     signals
         Shape (n, one more than there are or more): filled, units of the image.
 
@@ -215,7 +222,7 @@ def collect_middle_signals(
     block = _new_block(frame, corrections)
     signals_of_row = np.empty((TARGETS_AT_A_TIME, frame.sections.columns), np.float32)
     found, n_nan = np.zeros(amplifiers.size, np.int64), np.zeros(amplifiers.size, np.int64)
-    rows, marks = frame.sections.rows, frame.marks
+    rows = frame.sections.rows
     for first in range(0, rows, ROWS_AT_A_TIME):
         n_rows = min(ROWS_AT_A_TIME, rows - first)
         _fill_without_crosstalk(block, first, n_rows, frame, corrections)
@@ -225,7 +232,7 @@ def collect_middle_signals(
                 place = k % TARGETS_AT_A_TIME
                 pick_up(block.raw, i, corrections.crosstalk, k - place, signals_of_row)
                 signal = signals_of_row[place]
-                found[j] = append_between(signal, marks.low[k], marks.high[k], signals[j], found[j])
+                found[j] = append_between(signal, low[j], high[j], signals[j], found[j])
                 n_nan[j] += np.isnan(signal).sum()
     return n_nan
 
