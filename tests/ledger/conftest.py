@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / name) for name in ("services", "service", "alarms")]
+sys.path[:0] = [str(HERE.parent / name) for name in ("services", "service", "alarms", "ledger")]
 
 import postgresql  # noqa: E402  (found only now)
 

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "demo": ("calwatch.cli.demo:demo", "Simulate a small repository and watch it."),
     "explain": ("calwatch.cli.explain:explain", "Explain one test of one part of an exposure."),
+    "ledger": ("calwatch.cli.ledger:ledger", "Look at a ledger, back it up, copy it."),
     "limits": ("calwatch.cli.limits:limits", "Check and show limits files."),
     "repo": ("calwatch.cli.repo:repo", "Tools for a person: make a repository, certify, chain."),
     "replay": ("calwatch.cli.replay:replay", "Publish again what the ledger has."),

@@ -15,12 +15,19 @@ from calwatch.ledger.engine import reading, shown_url, writing
 
 _LOCK_KEY = 0x63616C77
 """PostgreSQL advisory lock taken while migrating."""
+COPYING = "copying"
+"""Stands for the version while a copy into the ledger is not finished: nothing else may open it."""
 
 
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
+
+
+def newest_version() -> str:
+    """Return the revision that this version of calwatch works with."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
 def schema_version(engine: Engine) -> str | None:
@@ -56,6 +63,11 @@ def upgrade(engine: Engine) -> bool:
         if found == head:
             return False
         known = {script.revision for script in scripts.walk_revisions()}
+        if found == COPYING:
+            raise LedgerError(
+                f"ledger {shown_url(engine.url)}: a copy into it is not finished; the same "
+                "`calwatch ledger copy` goes on with it"
+            )
         if found is not None and found not in known:
             raise LedgerError(
                 f"ledger {shown_url(engine.url)}: its schema version {found!r} is not known to "
