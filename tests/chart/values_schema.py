@@ -1,7 +1,7 @@
 """Takes the schema of the daemon's configuration into the chart's ``values.schema.json``.
 
-Run it as a program after a change of the settings; a test tells when that was forgotten. What the chart itself
-sets is left out, so that helm refuses it in ``config``.
+Run it as a program after a change of the settings; a test tells when that was forgotten. What the
+chart itself sets is left out, so that helm refuses it in ``config``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ OWN = (
     "workers",
 )
 """Settings that have to agree with the pods: the chart fills them."""
+
 OWN_OF_KAFKA = ("group", "jobs_topic", "jobs_partitions")
 
 

@@ -38,7 +38,7 @@ spec:
     - name: credentials
       image: {{ include "calwatch.image" .root | quote }}
       imagePullPolicy: {{ $v.image.pullPolicy }}
-      command: ["/bin/sh", "-ec", "umask 277; cp -L /run/calwatch-secret/* /run/calwatch/"]
+      command: ["/bin/sh", "-ec", "umask 277; cp -fL /run/calwatch-secret/* /run/calwatch/"]
       securityContext:
         {{- include "calwatch.containerSecurity" . | nindent 8 }}
       resources:
@@ -81,7 +81,7 @@ spec:
         failureThreshold: 1
       {{- end }}
       resources:
-        {{- toYaml .settings.resources | nindent 8 }}
+        {{- include "calwatch.resources" . | trim | nindent 8 }}
       volumeMounts:
         - {name: config, mountPath: /etc/calwatch, readOnly: true}
         - {name: state, mountPath: /var/lib/calwatch}
@@ -189,6 +189,29 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
+{{- end }}
+
+{{/* CPU and memory as the values have them, and the node's disk as the volumes need it. */}}
+{{- define "calwatch.resources" -}}
+{{- $v := .root.Values }}
+{{- $calibrations := 0 }}
+{{- if and $v.calibrations.enabled .workers (eq $v.calibrations.volume "emptyDir") }}
+{{- $calibrations = include "calwatch.calibrationsSize" .root | include "calwatch.mebibytes" | int }}
+{{- end }}
+{{- $state := 0 }}
+{{- if or (eq $v.state.volume "emptyDir") (eq .role "worker") }}
+{{- $state = include "calwatch.mebibytes" $v.state.size | int }}
+{{- end }}
+{{- /* The log is on the node's disk, too. */}}
+{{- $all := add $calibrations $state 1024 (include "calwatch.mebibytes" $v.tmpSize | int) }}
+{{- $requests := dict "ephemeral-storage" (printf "%dMi" (add $calibrations 1024)) }}
+{{- $limits := dict "ephemeral-storage" (printf "%dMi" $all) }}
+{{- toYaml (dict "requests" (merge $requests .settings.resources.requests) "limits" (merge $limits .settings.resources.limits)) }}
+{{- end }}
+
+{{- define "calwatch.mebibytes" -}}
+{{- $number := regexFind "^[0-9]+" . | int64 -}}
+{{- mul $number (get (dict "Mi" 1 "Gi" 1024 "Ti" 1048576) (regexFind "[A-Z]i$" .)) -}}
 {{- end }}
 
 {{/* A tenth more than the bound: an entry is made before another makes room. */}}
