@@ -11,6 +11,7 @@ from calwatch.arrays import BoolArray, DoubleArray, FloatArray
 from calwatch.camera.model import Amplifier
 from calwatch.isr.bias_shift import find_bias_shifts, overscan_row_means
 from calwatch.isr.correlations import image_correlation, overscan_correlation
+from calwatch.isr.image_sweep import project_and_correlate
 from calwatch.isr.model import BiasShift, IsrInput, IsrStatistics, OverscanStatistics
 from calwatch.isr.parallel_overscan import ParallelLevels
 from calwatch.isr.projections import project
@@ -92,9 +93,11 @@ def isr_statistics(
 ) -> IsrStatistics:
     """Add what is measured on the corrected image, of shape (height, width)."""
     switches, rows, columns, correlation = given.switches, None, None, None
-    if switches.projections:
+    if switches.projections and switches.amp_correlations:
+        rows, columns, correlation = project_and_correlate(image, given.detector, bad)
+    elif switches.projections:
         rows, columns = project(image, given.detector)
-    if switches.amp_correlations:
+    elif switches.amp_correlations:
         correlation = image_correlation(image, given.detector, bad)
     return IsrStatistics(
         overscan=overscan,

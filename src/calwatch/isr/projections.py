@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import DoubleArray, FloatArray, IntArray
+from calwatch.arrays import DoubleArray, FloatArray, IndexArray
 from calwatch.camera.model import Detector
+
+ROWS_AT_A_TIME = 4
+"""Rows that are added to the sums of the columns together, which then change once."""
+
+
+class Projections(NamedTuple):
+    """Sums on their way to means, for the kernels; the first index is the amplifier."""
+
+    boxes: IndexArray
+    """Shape (n_amp, 4): first row, rows, first column, columns."""
+    by_row: DoubleArray
+    by_column: DoubleArray
+    """Padded with NaN if amplifiers differ in size."""
 
 
 def project(image: FloatArray, detector: Detector) -> tuple[DoubleArray, DoubleArray]:
@@ -26,12 +41,9 @@ def project(image: FloatArray, detector: Detector) -> tuple[DoubleArray, DoubleA
     column_projection
         Shape (n_amp, columns): mean of each column.
     """
-    by_row, by_column = _padded(detector)
-    boxes = np.array(
-        [(b.y0, b.height, b.x0, b.width) for b in (a.bbox for a in detector.amplifiers)]
-    )
-    _project(image, boxes, by_row, by_column)
-    return by_row, by_column
+    projections = new_projections(detector)
+    _project(image, projections)
+    return means_of(projections)
 
 
 def project_reference(image: FloatArray, detector: Detector) -> tuple[DoubleArray, DoubleArray]:
@@ -52,29 +64,47 @@ def _padded(detector: Detector) -> tuple[DoubleArray, DoubleArray]:
     return by_row, by_column
 
 
+def new_projections(detector: Detector) -> Projections:
+    """Return sums of nothing."""
+    boxes = np.array(
+        [(b.y0, b.height, b.x0, b.width) for b in (a.bbox for a in detector.amplifiers)]
+    )
+    by_row, by_column = _padded(detector)
+    for k, columns in enumerate(boxes[:, 3]):
+        by_column[k, :columns] = 0.0
+    return Projections(boxes, by_row, by_column)
+
+
+def means_of(projections: Projections) -> tuple[DoubleArray, DoubleArray]:
+    """Return the means, once all rows have been added."""
+    boxes, by_row, by_column = projections
+    return by_row / boxes[:, 3, None], by_column / boxes[:, 1, None]
+
+
 @njit(cache=True, nogil=True)
-def _project(
-    image: FloatArray, boxes: IntArray, by_row: DoubleArray, by_column: DoubleArray
-) -> None:
-    """Average the boxes (y0, height, x0, width), going once through the rows of the detector."""
-    for k in range(boxes.shape[0]):
-        by_column[k, : boxes[k, 3]] = 0.0
-    for first in range(0, image.shape[0], 4):
-        for k in range(boxes.shape[0]):
-            y0, height, x0, width = boxes[k]
-            start, stop = max(first, y0), min(first + 4, y0 + height)
-            x1 = x0 + width
-            totals, columns = by_row[k, start - y0 : stop - y0], by_column[k, :width]
-            if stop - start == 4:
-                a, b = image[start, x0:x1], image[start + 1, x0:x1]
-                c, d = image[start + 2, x0:x1], image[start + 3, x0:x1]
-                totals[:] = _add_four_rows(a, b, c, d, columns)
-            else:
-                for i in range(stop - start):
-                    totals[i] = _add_row(image[start + i, x0:x1], columns)
-    for k in range(boxes.shape[0]):
-        by_row[k] /= boxes[k, 3]
-        by_column[k] /= boxes[k, 1]
+def _project(image: FloatArray, projections: Projections) -> None:
+    """Add all rows, as they lie in memory."""
+    for first in range(0, image.shape[0], ROWS_AT_A_TIME):
+        for k in range(projections.boxes.shape[0]):
+            y0, height = projections.boxes[k, :2]
+            start, stop = max(first, y0), min(first + ROWS_AT_A_TIME, y0 + height)
+            if start < stop:
+                add_rows(image, k, start - y0, stop - start, projections)
+
+
+@njit(cache=True, nogil=True)
+def add_rows(image: FloatArray, k: int, first: int, n_rows: int, projections: Projections) -> None:
+    """Add at most `ROWS_AT_A_TIME` rows of amplifier number `k`, counted in its box."""
+    boxes, by_row, by_column = projections
+    y0, _, x0, width = boxes[k]
+    y, x1 = y0 + first, x0 + width
+    totals, columns = by_row[k, first : first + n_rows], by_column[k, :width]
+    if n_rows == ROWS_AT_A_TIME:
+        a, b, c, d = image[y, x0:x1], image[y + 1, x0:x1], image[y + 2, x0:x1], image[y + 3, x0:x1]
+        totals[:] = _add_four_rows(a, b, c, d, columns)
+    else:
+        for i in range(n_rows):
+            totals[i] = _add_row(image[y + i, x0:x1], columns)
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})

@@ -107,9 +107,15 @@ def subtract_crosstalk_rows(
             pick_up(block, i, coefficients, first, signals)
             for k in range(first, min(first + TARGETS_AT_A_TIME, n_amp)):
                 signal = signals[k - first]
-                _subtract(block[k, i, :columns], signal, clean[k, i, :columns])
-                _count_up_to_steps(signal, marks.steps[k], marks.not_above[k])
-                far = _count_far(signal, marks.near_low[k], marks.near_high[k])
+                far = _subtract_and_count(
+                    block[k, i, :columns],
+                    signal,
+                    clean[k, i, :columns],
+                    marks.steps[k],
+                    marks.not_above[k],
+                    marks.near_low[k],
+                    marks.near_high[k],
+                )
                 if marks.kept_as[k] >= 0:
                     marks.kept[marks.kept_as[k], first_row + i] = signal
                 elif far > 0:
@@ -202,43 +208,37 @@ def _add_quadratic(
         )
 
 
-@njit(cache=True, nogil=True)
-def _subtract(row: FloatArray, signal: FloatArray, clean: FloatArray) -> None:
-    for x in range(row.size):
-        clean[x] = row[x] - signal[x]
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _subtract_and_count(
+    row: FloatArray,
+    signal: FloatArray,
+    clean: FloatArray,
+    steps: FloatArray,
+    not_above: IndexArray,
+    near_low: float,
+    near_high: float,
+) -> float:
+    """Subtract the signal; count those up to each step; return how many are outside the near range.
 
-
-@njit(cache=True, nogil=True)
-def _count_up_to_steps(signal: FloatArray, steps: FloatArray, counts: IndexArray) -> None:
-    """Add to each count the number of signals up to its step.
-
-    One counter each, as wide as the signals, so that all of them stay in registers.
+    The counts are float32, which holds the few columns of a row exactly and is quick to add up.
     """
+    one, zero = np.float32(1.0), np.float32(0.0)
     a, b, c, d, e, f = steps
-    up_to_a, up_to_b, up_to_c = np.int32(0), np.int32(0), np.int32(0)
-    up_to_d, up_to_e, up_to_f = np.int32(0), np.int32(0), np.int32(0)
-    for x in range(signal.size):
+    up_to_a, up_to_b, up_to_c, up_to_d, up_to_e, up_to_f = zero, zero, zero, zero, zero, zero
+    far = zero
+    for x in range(row.size):
         value = signal[x]
-        up_to_a += np.int32(value <= a)
-        up_to_b += np.int32(value <= b)
-        up_to_c += np.int32(value <= c)
-        up_to_d += np.int32(value <= d)
-        up_to_e += np.int32(value <= e)
-        up_to_f += np.int32(value <= f)
-    counts[0] += up_to_a
-    counts[1] += up_to_b
-    counts[2] += up_to_c
-    counts[3] += up_to_d
-    counts[4] += up_to_e
-    counts[5] += up_to_f
-
-
-@njit(cache=True, nogil=True)
-def _count_far(signal: FloatArray, near_low: float, near_high: float) -> int:
-    far = np.int32(0)
-    for x in range(signal.size):
-        far += np.int32((signal[x] <= near_low) | (signal[x] >= near_high))
-    return int(far)
+        clean[x] = row[x] - value
+        up_to_a += one if value <= a else zero
+        up_to_b += one if value <= b else zero
+        up_to_c += one if value <= c else zero
+        up_to_d += one if value <= d else zero
+        up_to_e += one if value <= e else zero
+        up_to_f += one if value <= f else zero
+        far += one if (value <= near_low) | (value >= near_high) else zero
+    for step, count in enumerate((up_to_a, up_to_b, up_to_c, up_to_d, up_to_e, up_to_f)):
+        not_above[step] += int(count)
+    return float(far)
 
 
 @njit(cache=True, nogil=True)
