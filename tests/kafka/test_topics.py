@@ -43,7 +43,8 @@ def test_all_that_are_refused_are_named() -> None:
     with pytest.raises(StopError) as caught:
         asyncio.run(_make(admin, [NewTopic(name, 1, 3) for name in admin.codes]))
     assert str(caught.value).splitlines() == [
-        "Kafka: 2 topics are missing and cannot be made by this user",
+        "Kafka: 2 topics are missing (or not to be seen) and cannot be made by this user: "
+        "make them, or let the user Describe them (ACL)",
         "  lsst.cp.calwatch.bias: TopicAuthorizationFailedError",
         "  lsst.cp.calwatch.flat: not by you",
     ]

@@ -21,6 +21,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from calwatch.errors import LedgerError, StopError
+from calwatch.kafka.producer import RefusalError
 from calwatch.kafka.registry import RegistryError
 from calwatch.ledger.alarms import AlarmStore, Written
 from calwatch.ledger.outbox import Outbox
@@ -189,6 +190,19 @@ def test_an_outage_of_any_kind_is_one_line_and_is_waited_out(ledger, channel, er
     assert logs[1]["event"] == "publishing again"
     assert value("calwatch_publish_failures_total", cause=cause) - before == 7
     assert value("calwatch_publish_outage") == 0
+
+
+def test_a_broker_that_is_back_and_refuses_is_told_of(ledger, channel) -> None:
+    channel.open_errors = [AWAY, AWAY, RefusalError("Kafka a:1: wrong password"), AWAY]
+    judge(ledger, 1)
+    publisher = publisher_of(ledger, channel)
+    assert publisher.held_up_by() == ""
+    with capture_logs() as logs:
+        asyncio.run(publisher.prepare())
+        assert publisher.held_up_by() == str(AWAY)
+        drain(publisher, ledger)
+    assert [line.get("error") for line in logs] == [str(AWAY), "Kafka a:1: wrong password", None]
+    assert publisher.held_up_by() == ""
 
 
 def test_the_second_outage_is_told_too(ledger, channel) -> None:

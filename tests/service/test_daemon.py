@@ -16,7 +16,7 @@ from fakes import FakeRepository, make_exposure, make_result
 from structlog.testing import capture_logs
 
 from calwatch.arrivals.source import Arrival
-from calwatch.errors import ChainError, LedgerError, LimitsError, RepositoryError
+from calwatch.errors import ChainError, LedgerError, LimitsError, RepositoryError, WaitError
 from calwatch.ledger.store import Ledger
 from calwatch.service.daemon import Daemon
 from calwatch.service.judging import JudgeFactory
@@ -257,6 +257,44 @@ def test_the_daemon_outlasts_a_long_outage(runner: Runner) -> None:
     summary = runner.live()
     assert summary.stopped
     assert runner.verdicts == {(1, 0): "PASS"}
+
+
+def test_a_source_that_fails_is_left_alone_longer_each_time(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that refuses is not called in a hot loop, however quickly it answers."""
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    class Refused:
+        name = "kafka"
+        calls = 0
+
+        async def arrivals(self):
+            self.calls += 1
+            raise WaitError("Kafka a:1: user 'calwatch' is not let in")
+            yield
+
+    async def noted(seconds: float, result: object = None) -> object:
+        waits.append(seconds)
+        if len(waits) == 8:
+            raise asyncio.CancelledError
+        return await sleep(0, result)
+
+    async def scene() -> Refused:
+        refused = Refused()
+        daemon = runner.make(retry={"first_seconds": 2, "most_seconds": 60})
+        monkeypatch.setattr(asyncio, "sleep", noted)
+        with pytest.raises(asyncio.CancelledError):
+            await daemon._pump(refused)
+        monkeypatch.undo()
+        await daemon._performer.close()
+        return refused
+
+    with capture_logs() as logs:
+        assert asyncio.run(scene()).calls == 8
+    assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert {line["reason"] for line in logs} == {"Kafka a:1: user 'calwatch' is not let in"}
 
 
 def test_a_locked_ledger_loses_nothing(runner: Runner, tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ def test_a_ledger_that_hangs_does_not_hang_the_answer() -> None:
     ("state", "words"),
     [
         (SourceState(), "not connected"),
+        (SourceState(problem="nobody listens"), "not connected: nobody listens"),
         (
             SourceState(True, ("a[0]", "b[0]"), ("c",), positions={"a[0]": (41, 2)}),
             "a[0] at 41, 2 behind; 1 partitions without a message since they were assigned; "
@@ -170,9 +171,10 @@ def test_where_kafka_is_read_is_told_and_changes_nothing(
     subject: Subject, state: SourceState, words: str
 ) -> None:
     subject.health.hear(Looked(0, 0))
-    subject.health.watch(lambda: subject.load, lambda: state, lambda: True)
+    subject.health.watch(lambda: subject.load, lambda: state, lambda: "Kafka a:1: away")
     assert words in subject.says("kafka")
     assert "held up" in subject.says("publishing")
+    assert "Kafka a:1: away" in subject.says("publishing")
     assert subject.status() == (200, 200)
 
 

@@ -26,6 +26,8 @@ from calwatch.arrivals.source import Arrival
 from calwatch.arrivals.taking import Taking, wait_seconds
 from calwatch.arrivals.topics import Topic
 from calwatch.errors import WaitError
+from calwatch.kafka.causes import cause_of, in_words
+from calwatch.kafka.closing import end_task, give_up
 from calwatch.kafka.connection import KafkaConnection
 
 Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
@@ -42,7 +44,10 @@ _TOPICS_SECONDS = 60.0
 _COMMIT_EVERY_SECONDS = 1.0
 """Offsets are committed at most so often; what is delivered again meanwhile does no harm."""
 _COMMIT_SECONDS = 15.0
-_CLOSE_SECONDS = 10.0
+_RETRY_MS = 500
+"""Between two tries of aiokafka; its own 100 mean 36 calls a second of a broker that is away."""
+_SILENT_SECONDS = 30.0
+"""After so long without a message the brokers are asked whether they still let us in."""
 _MOST_WAITING = 2000
 """Arrivals not fetched yet; of more only *look now* is kept."""
 
@@ -67,6 +72,8 @@ class SourceState:
     """How often partitions were assigned since the process began."""
     positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Where messages have come since: the offset to be read next, and how many were behind it."""
+    problem: str = ""
+    """Why it is not connected; empty if that is not known."""
 
 
 class KafkaSource:
@@ -94,6 +101,9 @@ class KafkaSource:
         The time (aware).
     client_options
         More options for the consumer, by aiokafka's names.
+    silent_seconds
+        After so long without a message the brokers are asked whether they still let us in; if not,
+        `arrivals` ends with the cause, and the next call uses certificates and password anew.
     """
 
     name = "kafka"
@@ -110,8 +120,11 @@ class KafkaSource:
         wait: Callable[[int], float] = wait_seconds,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         client_options: Mapping[str, Any] | None = None,
+        silent_seconds: float = _SILENT_SECONDS,
     ) -> None:
         self._connection = connection
+        self._silent_seconds = silent_seconds
+        self._problem = ""
         self._topics = frozenset(topic.name for topic in topics)
         by_name = {topic.name: topic for topic in topics}
         self._taking = Taking(by_name, decoder, inbox, counters, wait, clock)
@@ -126,7 +139,7 @@ class KafkaSource:
         """How it is just now."""
         reading = self._reading
         if reading is None:
-            return SourceState(rebalances=self._rebalances)
+            return SourceState(problem=self._problem, rebalances=self._rebalances)
         return SourceState(
             connected=True,
             assigned=tuple(sorted(f"{p.topic}[{p.partition}]" for p in reading.assignment)),
@@ -163,46 +176,34 @@ class KafkaSource:
             await end_task(reading)
 
     async def _read(self, box: _Box) -> None:
+        options = self._connection.client_options()
         consumer = AIOKafkaConsumer(
             group_id=self._group,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
+            retry_backoff_ms=_RETRY_MS,
             fetch_max_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=_PARTITION_BYTES,
-            **(self._connection.client_options() | self._options),
+            **(options | self._options),
         )
         try:
             await consumer.start()
-            self._reading = _Reading(
-                consumer, self._topics, self._taking, self._counters, box, self._count_rebalance
-            )
+            self._problem = ""
+            parts = (self._topics, self._taking, self._counters, box, self._count_rebalance)
+            self._reading = _Reading(consumer, *parts, self._silent_seconds)
             await self._reading.run()
         except (KafkaError, OSError) as error:
-            cause = str(error) or type(error).__name__
+            self._problem = await cause_of(options, error)
             raise KafkaSourceError(
-                f"Kafka {self._connection.bootstrap_servers}: {cause}"
+                f"Kafka {self._connection.bootstrap_servers}: {self._problem}"
             ) from error
         finally:
             self._reading = None
-            with suppress(Exception):  # it is being given up
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await consumer.stop()
+            await give_up(consumer)
 
     def _count_rebalance(self) -> None:
         self._rebalances += 1
         self._counters.rebalances.inc()
-
-
-async def end_task(task: asyncio.Task[None], again_seconds: float = 1.0) -> None:
-    """Cancel a task and wait until it has ended, whatever it ends with.
-
-    It is cancelled again if it goes on: a library may lose a cancellation, as `asyncio.wait_for`
-    of Python 3.11 does when what it waits for is done at the same moment.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=again_seconds)
-    await asyncio.gather(task, return_exceptions=True)
 
 
 class _Box:
@@ -238,8 +239,11 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
         counters: IntakeCounters,
         box: _Box,
         on_rebalance: Callable[[], None],
+        silent_seconds: float,
     ) -> None:
         self._consumer = consumer
+        self._silent_seconds = silent_seconds
+        self._heard = asyncio.get_running_loop().time()
         self._wanted = wanted
         self._taking = taking
         self._counters = counters
@@ -267,7 +271,8 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
         Raises
         ------
         KafkaError
-            If the brokers refuse. (While they are only out of reach, they are waited for.)
+            If the brokers refuse, or none has been to be reached for a while: aiokafka itself would
+            go on for ever with a password or a certificate that is good no more.
         """
         while True:
             await self._subscribe()
@@ -280,6 +285,16 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
             if batch:
                 await self._take(batch)
             await self._commit()
+            await self._listen(heard=bool(batch))
+
+    async def _listen(self, *, heard: bool) -> None:
+        """After a silence ask the brokers anything; whoever is shut out is silent, too."""
+        now = asyncio.get_running_loop().time()
+        if not heard and now - self._heard >= self._silent_seconds:
+            await self._consumer.topics()
+            heard = True
+        if heard:
+            self._heard = now
 
     async def _subscribe(self) -> None:
         """Subscribe to the topics that are there; name the others, and look again later."""
@@ -362,9 +377,7 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
         except (KafkaError, TimeoutError) as error:
             self._counters.commit_failures.inc()
             if not self._commit_failed:
-                self._log.warning(
-                    "offsets not committed", reason=str(error) or type(error).__name__
-                )
+                self._log.warning("offsets not committed", reason=in_words(error))
             self._commit_failed = True
             return
         self._commit_failed = False

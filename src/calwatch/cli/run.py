@@ -188,7 +188,7 @@ def _watch(
             on_event=hear,
             rejudge=rejudge,
         )
-        outage = None if online.publisher is None else online.publisher.is_held_up
+        outage = None if online.publisher is None else online.publisher.held_up_by
         try:
             async with observing.over(lambda: daemon.load, online.state, outage):
                 return await daemon.run(once=once)

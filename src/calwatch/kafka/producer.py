@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from calwatch.errors import RecordError, WaitError
+from calwatch.kafka.causes import Cause, find_cause, in_words, known_cause
 from calwatch.kafka.connection import KafkaConnection
 from calwatch.kafka.topics import ensure_topics
 
@@ -22,6 +23,10 @@ _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 class BrokerError(WaitError):
     """The brokers are out of reach or do not take what is sent."""
+
+
+class RefusalError(BrokerError):
+    """The brokers are there, but a certificate, a password or an ACL is in the way."""
 
 
 class RefusedRecordError(RecordError):
@@ -93,7 +98,7 @@ class Producer:
         except (KafkaError, OSError, TimeoutError) as error:
             if producer is not None:
                 await _abandon(producer)
-            raise self._named(error) from error
+            raise self._named(await find_cause(options, error), error) from error
         except BaseException:
             if producer is not None:
                 await _abandon(producer)
@@ -159,9 +164,9 @@ class Producer:
         """Say what became of one message."""
         if isinstance(item, asyncio.Future):
             if not item.done():
-                return self._named(TimeoutError())
+                return self._failed(TimeoutError())
             if item.cancelled():
-                return self._named(asyncio.CancelledError())
+                return self._failed(asyncio.CancelledError())
             error = item.exception()
         else:
             error = item
@@ -170,11 +175,15 @@ class Producer:
         # A broker refuses a batch as a whole, so only a message that was alone in it is to blame.
         mine = alone or not isinstance(item, asyncio.Future)
         if isinstance(error, _TOO_LARGE) and mine:
-            return RefusedRecordError(f"it is too large for Kafka: {_words(error)}")
-        return self._named(error)
+            return RefusedRecordError(f"it is too large for Kafka: {in_words(error)}")
+        return self._failed(error)
 
-    def _named(self, error: BaseException) -> BrokerError:
-        named = BrokerError(f"Kafka {self._connection.bootstrap_servers}: {_words(error)}")
+    def _failed(self, error: BaseException) -> BrokerError:
+        return self._named(known_cause(error, self._connection.sasl_username or ""), error)
+
+    def _named(self, cause: Cause, error: BaseException) -> BrokerError:
+        kind = RefusalError if cause.refused else BrokerError
+        named = kind(f"Kafka {self._connection.bootstrap_servers}: {cause.words}")
         named.__cause__ = error
         return named
 
@@ -207,9 +216,3 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
     with suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(_CLOSE_SECONDS):
             await producer.stop()
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(error) or type(error).__name__

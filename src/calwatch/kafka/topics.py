@@ -73,5 +73,6 @@ async def _make(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
         listed = "\n".join(f"  {name}: {cause}" for name, cause in sorted(refused.items()))
         noun = "topic is" if len(refused) == 1 else "topics are"
         raise StopError(
-            f"Kafka: {len(refused)} {noun} missing and cannot be made by this user\n{listed}"
+            f"Kafka: {len(refused)} {noun} missing (or not to be seen) and cannot be made by this "
+            f"user: make them, or let the user Describe them (ACL)\n{listed}"
         )

@@ -81,13 +81,14 @@ class Publisher:
         self._turn: Turn | None = None
         self._failures = 0
         self._told: set[str] = set()
+        self._in_the_way = ""
         self._since = 0.0
         self._gauges_at = float("-inf")
         self._rows_shown = 0
 
-    def is_held_up(self) -> bool:
-        """Tell whether something is in the way just now."""
-        return bool(self._told)
+    def held_up_by(self) -> str:
+        """Return what is in the way just now; empty if nothing is."""
+        return self._in_the_way
 
     def wake(self) -> None:
         """Say that there is something in the outbox. To be called in the event loop's thread."""
@@ -214,13 +215,15 @@ class Publisher:
         )
 
     def _held_up(self, error: Exception) -> None:
-        """Log what is in the way, each cause once in an outage."""
+        """Log what is in the way, each kind once in an outage."""
         cause = _cause(error)
+        self._in_the_way = str(error) or type(error).__name__
+        kind = f"{cause}: {type(error).__name__}"
         counters.FAILURES.labels(cause).inc()
         counters.OUTAGE.set(1)
         if not self._told:
             self._since = self._clock()
-        if cause not in self._told:
+        if kind not in self._told:
             unexpected = error if cause == "unexpected" else None
             self._log.warning(
                 "publishing is held up; what is judged waits in the outbox",
@@ -228,11 +231,12 @@ class Publisher:
                 error=str(error),
                 exc_info=unexpected,
             )
-        self._told.add(cause)
+        self._told.add(kind)
         self._failures += 1
 
     def _recovered(self) -> None:
         self._failures = 0
+        self._in_the_way = ""
         if self._told:
             self._told.clear()
             counters.OUTAGE.set(0)

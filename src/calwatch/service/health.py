@@ -146,7 +146,7 @@ class Health:
         self._wanted = 0 if role == "intake" else settings.workers
         self._load: Callable[[], Load] | None = None
         self._kafka: Callable[[], SourceState] | None = None
-        self._outage: Callable[[], bool] | None = None
+        self._outage: Callable[[], str] | None = None
         now = clock.monotonic()
         self._turned = self._moved = self._tried = now
         self._looked: float | None = None
@@ -156,7 +156,7 @@ class Health:
         self,
         load: Callable[[], Load],
         kafka: Callable[[], SourceState] | None = None,
-        outage: Callable[[], bool] | None = None,
+        outage: Callable[[], str] | None = None,
     ) -> None:
         """Give what is to be asked.
 
@@ -167,7 +167,7 @@ class Health:
         kafka
             How the intake of events is; None where there is none.
         outage
-            Whether publishing is held up; None where nothing is published.
+            What holds up publishing, empty if nothing does; None where nothing is published.
         """
         self._load, self._kafka, self._outage = load, kafka, outage
 
@@ -255,7 +255,8 @@ class Health:
 def _kafka(state: SourceState, role: str) -> Finding:
     need = Need.READY if role == "worker" else Need.NOTHING
     if not state.connected:
-        return Finding("kafka", False, "not connected", need)
+        says = f"not connected: {state.problem}" if state.problem else "not connected"
+        return Finding("kafka", False, says, need)
     places = [
         f"{name} at {offset}, {behind} behind"
         for name, (offset, behind) in sorted(state.positions.items())
@@ -271,6 +272,6 @@ def _kafka(state: SourceState, role: str) -> Finding:
     return Finding("kafka", bool(state.assigned) and not state.waiting_for, says, need)
 
 
-def _publishing(outage: bool) -> Finding:
-    says = "held up; what is judged waits in the outbox" if outage else "goes on"
+def _publishing(outage: str) -> Finding:
+    says = f"held up; what is judged waits in the outbox: {outage}" if outage else "goes on"
     return Finding("publishing", not outage, says)

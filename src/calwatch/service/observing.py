@@ -58,7 +58,7 @@ class Observing:
         self,
         load: Callable[[], Load],
         kafka: Callable[[], SourceState] | None = None,
-        outage: Callable[[], bool] | None = None,
+        outage: Callable[[], str] | None = None,
     ) -> AsyncIterator[None]:
         """Look after a daemon while inside; the parameters are those of `Health.watch`."""
         show_load(load)

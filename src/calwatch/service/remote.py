@@ -17,6 +17,7 @@ from calwatch.arrivals.codec import JobCodec
 from calwatch.arrivals.job import Job
 from calwatch.arrivals.reconcile import UNMEASURED
 from calwatch.errors import LedgerError, WaitError
+from calwatch.kafka.causes import cause_of, in_words
 from calwatch.kafka.topics import ensure_topics
 from calwatch.ledger.store import Ledger
 from calwatch.service.doing import names
@@ -103,9 +104,9 @@ class RemoteWorkers:
         try:
             await ensure_topics(self._options, [self._topic], partitions=self._partitions)
             await producer.start()
-        except KafkaError as error:
+        except (KafkaError, OSError) as error:
             await producer.stop()
-            raise WaitError(f"Kafka is out of reach: {error}") from error
+            raise WaitError(f"Kafka: {await cause_of(self._options, error)}") from error
         self._producer = producer
         self._looking = asyncio.create_task(self._look_for_ever())
 
@@ -138,7 +139,7 @@ class RemoteWorkers:
             await self._producer.send_and_wait(self._topic, self._codec.dump(job), key=key)
         except KafkaError as error:
             wait = min(wait, UNSENT_SECONDS)
-            self._log.warning("job not sent", **names(job), reason=str(error))
+            self._log.warning("job not sent", **names(job), reason=in_words(error))
         sent.again_at = self._monotonic() + wait
 
     async def _look_for_ever(self) -> None:

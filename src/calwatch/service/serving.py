@@ -16,6 +16,8 @@ from calwatch.arrivals.codec import JobCodec
 from calwatch.arrivals.job import Job
 from calwatch.arrivals.kafka import SourceState
 from calwatch.errors import RecordError, WaitError
+from calwatch.kafka.causes import cause_of, in_words
+from calwatch.kafka.closing import give_up
 from calwatch.ledger.store import Ledger
 from calwatch.service.doing import RECORD, Performer, names, telling
 from calwatch.service.judging import JudgeFactory
@@ -30,6 +32,8 @@ from calwatch.settings import Settings
 JOBS_PER_WORKER = 4
 """Jobs taken from the topic at once, each worker process."""
 POLL_SECONDS = 0.2
+RETRY_MS = 500
+"""Between two tries of aiokafka to reach a broker."""
 
 
 class JobServer:
@@ -146,6 +150,7 @@ class JobServer:
             group_id=self._group,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
+            retry_backoff_ms=RETRY_MS,
         )
         self._offsets = Offsets()  # what is still being done is delivered again
         self._positions = {}
@@ -160,11 +165,11 @@ class JobServer:
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=self._settings.timeouts.shutdown_seconds)
             await self._commit(consumer)
-        except KafkaError as error:
-            raise WaitError(f"Kafka is out of reach: {error}") from error
+        except (KafkaError, OSError) as error:
+            raise WaitError(f"Kafka: {await cause_of(self._options, error)}") from error
         finally:
             self._consumer = None
-            await consumer.stop()
+            await give_up(consumer)
 
     async def _take_some(self, consumer: AIOKafkaConsumer) -> None:
         """Poll, which tells the broker that we live, and take no more than there is room for."""
@@ -192,7 +197,7 @@ class JobServer:
         try:
             await consumer.commit(offsets)
         except KafkaError as error:  # they are delivered again, and known by then
-            self._log.warning("offsets not committed", reason=str(error))
+            self._log.warning("offsets not committed", reason=in_words(error))
 
     async def _one(self, partition: TopicPartition, offset: int, content: bytes | None) -> None:
         """Do one message; it is done when the ledger has what came of it."""
