@@ -19,8 +19,8 @@ from numba import njit
 from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
 from calwatch.isr.variance_terms import VarianceTerms, fill_row
 
-RUN = 256
-"""Pixels of a row that are summed together."""
+RUN = 512
+"""Pixels of a row that are summed together: a row of an LSSTCam amplifier."""
 SAMPLED_RUN = 16
 """Neighbouring pixels sampled of each row: one line of the cache."""
 QUARTILES = 3
@@ -160,19 +160,20 @@ def _measure(
                 end = min(x + RUN, x0 + width)
                 pixels, bits = image[y][x:end], mask[y][x:end]
                 total, squares, n_core = _core_sums(pixels, centre, reach)
-                if n_core < pixels.size or _all_bits(bits) & excluded:
-                    n, counts[k, MASKED] = _select_good(
-                        pixels, bits, excluded, selected, masked[k], counts[k, MASKED]
-                    )
-                    pixels = selected[:n]
-                    total, squares, n_core = _core_sums(pixels, centre, reach)
+                has_masked = _all_bits(bits) & excluded
+                if n_core < pixels.size or has_masked:
+                    if has_masked or not _all_finite(pixels):
+                        n, counts[k, MASKED] = _select_good(
+                            pixels, bits, excluded, selected, masked[k], counts[k, MASKED]
+                        )
+                        pixels = selected[:n]
+                        total, squares, n_core = _core_sums(pixels, centre, reach)
                     counts[k, TAIL] = _append_tail(pixels, centre, reach, tail[k], counts[k, TAIL])
                 good_in_row[k, y - y0] += pixels.size
                 counts[k, CORE] += n_core
                 sums[k, 0] += total
                 sums[k, 1] += squares
-                for q in range(QUARTILES):
-                    counts[k, BELOW + q] += _count_below(pixels, ranges[k, q, 0])
+                _count_below(pixels, ranges[k], counts[k, BELOW:])
                 _flag_near(pixels, ranges[k], flags)
                 counts[k, NEAR] = _append(pixels, flags, near[k], counts[k, NEAR])
 
@@ -200,6 +201,16 @@ def _all_bits(bits: IntArray) -> int:
     for i in range(bits.size):
         every |= bits[i]
     return int(every)
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _all_finite(pixels: FloatArray) -> bool:
+    """Tell whether there is neither NaN nor infinity: 0 times these is NaN."""
+    zero = np.float32(0.0)
+    nothing = zero
+    for i in range(pixels.size):
+        nothing += pixels[i] * zero
+    return nothing == zero
 
 
 @njit(cache=True, nogil=True)
@@ -235,12 +246,22 @@ def _append_tail(pixels: FloatArray, centre: float, reach: float, tail: FloatArr
     return n
 
 
-@njit(cache=True, nogil=True)
-def _count_below(pixels: FloatArray, low: float) -> int:
-    below = np.int32(0)  # as wide as the pixels: more of them in a vector
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _count_below(pixels: FloatArray, ranges: FloatArray, counts: AnyArray) -> None:
+    """Add the number of pixels below each range.
+
+    The numbers are float32, which holds those of a run exactly and is quick to add up.
+    """
+    one, zero = np.float32(1.0), np.float32(0.0)
+    low0, low1, low2 = ranges[0, 0], ranges[1, 0], ranges[2, 0]
+    below0, below1, below2 = zero, zero, zero
     for i in range(pixels.size):
-        below += np.int32(pixels[i] < low)
-    return int(below)
+        below0 += one if pixels[i] < low0 else zero
+        below1 += one if pixels[i] < low1 else zero
+        below2 += one if pixels[i] < low2 else zero
+    counts[0] += int(below0)
+    counts[1] += int(below1)
+    counts[2] += int(below2)
 
 
 @njit(cache=True, nogil=True)
