@@ -109,6 +109,8 @@ def test_wrong_values_are_refused_and_named(sets: str, told: str) -> None:
         (["calibrations.volume=claim"], "calibrations.claim: "),
         (["calibrations.volume=claim", "calibrations.claim=c", "mode=fleet"], "one node only"),
         (["butler.pgCredentials=false", "ledger.url=postgresql://me@h/d"], "butler.pgCredentials"),
+        (["worker.autoscaling.maxReplicas=33"], "maxReplicas: is more than kafka.jobsPartitions"),
+        (["worker.autoscaling.minReplicas=6"], "minReplicas: is more than maxReplicas"),
         ([*SCALED, "kafka.securityProtocol=SSL"], "client certificates are not passed on"),
         (
             ["config.alarms.channels[0].type=apprise", "config.alarms.channels[0].urls[0]=slack://a"],

@@ -97,6 +97,14 @@ lsst.{{ .subname | default "sal" }}.{{ .component | default "CalWatch" }}
 {{- if and .Values.ingress.enabled (not .Values.web.enabled) }}
 {{- fail "ingress.enabled: there is no page without web.enabled" }}
 {{- end }}
+{{- with .Values.worker.autoscaling }}
+{{- if gt (int .minReplicas) (int .maxReplicas) }}
+{{- fail "worker.autoscaling.minReplicas: is more than maxReplicas" }}
+{{- end }}
+{{- if gt (int .maxReplicas) (int $.Values.kafka.jobsPartitions) }}
+{{- fail "worker.autoscaling.maxReplicas: is more than kafka.jobsPartitions, and the others would have nothing to do" }}
+{{- end }}
+{{- end }}
 {{- range dig "alarms" "channels" list .Values.config }}
 {{- if .urls }}
 {{- fail "config.alarms.channels: urls hold passwords, and everybody can read a ConfigMap; name the variable in url_env and its key in secret.env" }}
