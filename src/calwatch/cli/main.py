@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Write dashboards for Grafana and Chronograf.",
     ),
     "demo": ("calwatch.cli.demo:demo", "Simulate a small repository and watch it."),
+    "doctor": ("calwatch.cli.doctor:doctor", "Look at all that the daemon needs."),
     "explain": ("calwatch.cli.explain:explain", "Explain one test of one part of an exposure."),
     "ledger": ("calwatch.cli.ledger:ledger", "Look at a ledger, back it up, copy it."),
     "limits": ("calwatch.cli.limits:limits", "Check and show limits files."),

@@ -30,6 +30,12 @@ def newest_version() -> str:
     return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
+def known_versions() -> frozenset[str]:
+    """Return every revision that this version of calwatch can bring up to date."""
+    scripts = ScriptDirectory.from_config(_config())
+    return frozenset(script.revision for script in scripts.walk_revisions())
+
+
 def schema_version(engine: Engine) -> str | None:
     """Return the schema's revision, None for an empty database."""
     with reading(engine) as connection:
@@ -51,9 +57,7 @@ def upgrade(engine: Engine) -> bool:
         If the schema is of a revision this version of calwatch does not know, or the database
         cannot be written.
     """
-    config = _config()
-    scripts = ScriptDirectory.from_config(config)
-    head = scripts.get_current_head()
+    config, head = _config(), newest_version()
     if schema_version(engine) == head:
         return False
     with writing(engine) as connection:
@@ -62,13 +66,12 @@ def upgrade(engine: Engine) -> bool:
         found = _revision(connection)
         if found == head:
             return False
-        known = {script.revision for script in scripts.walk_revisions()}
         if found == COPYING:
             raise LedgerError(
                 f"ledger {shown_url(engine.url)}: a copy into it is not finished; the same "
                 "`calwatch ledger copy` goes on with it"
             )
-        if found is not None and found not in known:
+        if found is not None and found not in known_versions():
             raise LedgerError(
                 f"ledger {shown_url(engine.url)}: its schema version {found!r} is not known to "
                 f"this calwatch (newest known: {head!r}); a newer calwatch has written it"

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from apprise import (
     Apprise,
@@ -32,6 +34,7 @@ from calwatch.alarms.deliver.telling import told
 from calwatch.alarms.model import Severity, Transition, What
 from calwatch.alarms.words import Message
 from calwatch.errors import RecordError, StopError, WaitError
+from calwatch.redaction import keep_url
 
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 _MALFORMED = (400, 413, 422)
@@ -71,6 +74,7 @@ class NoticeChannel:
     def __init__(self, name: str, url: str, timeout: float) -> None:
         self.name = name
         self._timeout = timeout
+        keep_url(url, whole=True)
         _hush()
         service = _service(name, url)
         self._service_name = str(service.service_name)
@@ -142,6 +146,17 @@ class NoticeChannel:
             )
 
         return _in_thread(work, self._where)
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port that it calls, as far as apprise tells; None if it does not."""
+        service: Any = self._apprise[0]
+        fixed = (getattr(service, name, None) for name in ("notify_url", "webhook_url"))
+        called = urlsplit(next((url for url in fixed if isinstance(url, str)), ""))
+        if called.hostname:
+            return called.hostname, called.port or (80 if called.scheme == "http" else 443)
+        host = getattr(service, "smtp_host", None) or service.host
+        return (str(host), int(service.port or (443 if service.secure else 80))) if host else None
 
     @property
     def _where(self) -> str:

@@ -1,0 +1,1 @@
+"""Looks at everything that the daemon needs, changes nothing, and says what is wrong."""

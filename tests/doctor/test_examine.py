@@ -1,0 +1,64 @@
+"""Every check is made, for a limited time, and no secret is shown."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calwatch.doctor.examine import examine, hide
+from calwatch.doctor.model import Check, Finding, Status, fail, ok
+from calwatch.errors import StopError
+
+
+def raising() -> list[Finding]:
+    raise StopError("ledger postgresql://ada:hush-hush@db: is gone")
+
+
+def test_one_that_fails_or_hangs_keeps_none_from_being_made() -> None:
+    never = threading.Event()
+    checks = [
+        Check("good", lambda: [ok("good", "fine")]),
+        Check("bad", raising),
+        Check("hangs", never.wait),
+        Check("slow", lambda: time.sleep(0.05) or [ok("slow", "fine")]),
+    ]
+    began = time.monotonic()
+    found = list(examine(checks, 0.4, {"hush-hush"}))
+    assert time.monotonic() - began < 2
+    assert [(one.check, one.status) for one in found] == [
+        ("good", Status.OK),
+        ("bad", Status.FAIL),
+        ("hangs", Status.FAIL),
+        ("slow", Status.OK),
+    ]
+    assert found[1].says == "ledger postgresql://***@db: is gone"
+    assert found[2].says == "no answer within 0.4 s"
+    assert all(one.advice for one in found if one.status is Status.FAIL)
+    never.set()
+
+
+def test_what_a_check_found_before_it_broke_is_not_half_told() -> None:
+    def half():
+        yield ok("half", "one")
+        raise StopError("two is gone")
+
+    (only,) = examine([Check("half", half)], 5)
+    assert (only.status, only.says) == (Status.FAIL, "two is gone")
+
+
+secret = st.text(min_size=4, max_size=12).filter(lambda text: text.strip("* ") == text)
+
+
+@given(secrets=st.sets(secret, max_size=3), words=st.lists(st.text(max_size=5), max_size=4))
+def test_no_secret_is_shown(secrets: set[str], words: list[str]) -> None:
+    said = " ".join([*words, *secrets, *words, *secrets])
+    check = Check("x", lambda: [fail("x", said, said)])
+    (found,) = examine([check], 5, secrets)
+    for one in secrets:
+        if not any(one in other for other in ("***", *words)):
+            assert one not in hide(said, secrets).replace("***", "")
+            assert one not in found.says.replace("***", "")
+            assert one not in found.advice.replace("***", "")
