@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping
 
@@ -11,6 +12,7 @@ import click
 
 from calwatch import __version__
 from calwatch.errors import CalwatchError
+from calwatch.kernel_cache import use_shipped_kernels
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "alarms": ("calwatch.cli.alarms:alarms", "See alarms, and acknowledge, mute or end them."),
@@ -24,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("calwatch.cli.doctor:doctor", "Look at all that the daemon needs."),
     "explain": ("calwatch.cli.explain:explain", "Explain one test of one part of an exposure."),
     "ledger": ("calwatch.cli.ledger:ledger", "Look at a ledger, back it up, copy it."),
+    "health": ("calwatch.cli.health:health", "Ask a running daemon whether all is well."),
     "limits": ("calwatch.cli.limits:limits", "Check and show limits files."),
     "repo": ("calwatch.cli.repo:repo", "Tools for a person: make a repository, certify, chain."),
     "replay": ("calwatch.cli.replay:replay", "Publish again what the ledger has."),
@@ -32,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "schemas": ("calwatch.cli.schemas:schemas", "Show and register what is published."),
     "simulate": ("calwatch.cli.simulate:simulate", "Simulate a camera, its raws and its chain."),
     "verify": ("calwatch.cli.verify:verify", "Judge chosen exposures once, without the daemon."),
+    "warm-up": ("calwatch.cli.warm_up:warm_up", "Compile all kernels, once, for an image."),
 }
 """Name to (``module:command``, one line of help)."""
 
@@ -83,7 +87,12 @@ def main() -> None:
     # Work is spread over processes, so the linear algebra below must not start threads too. It
     # reads this when numpy is first imported, which no command has done yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if os.getpid() == 1:
+        # The kernel drops signals to the first process of a container that it has no handler for,
+        # and the daemon has none until it is up.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
+        use_shipped_kernels()
         code = cli.main(prog_name="calwatch", standalone_mode=False)
     except CalwatchError as error:
         click.echo(f"calwatch: {error}", err=True)
