@@ -7,6 +7,8 @@ reach and may come back: exit code 3), *retry* (this piece of work may succeed l
 
 from __future__ import annotations
 
+from calwatch.redaction import redact
+
 
 class CalwatchError(Exception):
     """The root of every error calwatch raises on purpose.
@@ -16,6 +18,10 @@ class CalwatchError(Exception):
     """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """Return the message, without any secret that may have come into it from below."""
+        return redact(super().__str__())
 
 
 class StopError(CalwatchError):

@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from calwatch.alarms.deliver.settings import Channels, ConsoleSettings
 from calwatch.errors import StopError
+from calwatch.redaction import keep_environment, keep_secret, keep_url
 from calwatch.yaml_file import YamlFile, YamlFileError, parse_yaml
 
 CalibType = Literal["bias", "dark", "flat"]
@@ -293,7 +294,7 @@ def load_settings(path: str | Path | None = None, **overrides: Any) -> Settings:
     file = YamlFile({}, {}) if path is None else _read(Path(path))
     where = "settings" if path is None else str(path)
     try:
-        return _settings_over(file.content)(**overrides)
+        settings = _settings_over(file.content)(**overrides)
     except SettingsError as error:
         raise StopError(f"environment: {error}") from error
     except ValidationError as error:
@@ -301,6 +302,19 @@ def load_settings(path: str | Path | None = None, **overrides: Any) -> Settings:
         noun = "problem" if len(problems) == 1 else "problems"
         lines = "\n".join(problems)
         raise StopError(f"{where}: {len(problems)} {noun} in the settings\n{lines}") from error
+    _keep_secrets(settings)
+    return settings
+
+
+def _keep_secrets(settings: Settings) -> None:
+    """Have what is secret in them struck out of whatever is shown from now on."""
+    keep_environment()
+    keep_url(settings.ledger)
+    if settings.web.token is not None:
+        keep_secret(settings.web.token.get_secret_value())
+    for channel in settings.alarms.channels:
+        for url in getattr(channel, "urls", ()):
+            keep_url(url.get_secret_value(), whole=True)
 
 
 def _read(path: Path) -> YamlFile:

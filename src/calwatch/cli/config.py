@@ -65,12 +65,13 @@ def show(file: str | None) -> None:
     import yaml
 
     from calwatch.ledger.engine import parse_url, shown_url
+    from calwatch.redaction import redact
     from calwatch.settings import load_settings
 
     settings = load_settings(file)
     content = settings.model_dump(mode="json")
     content["ledger"] = shown_url(parse_url(settings.ledger))
-    click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), nl=False)
+    click.echo(redact(yaml.safe_dump(content, sort_keys=False, allow_unicode=True)), nl=False)
 
 
 @config.command()

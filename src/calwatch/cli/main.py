@@ -13,6 +13,7 @@ import click
 from calwatch import __version__
 from calwatch.errors import CalwatchError
 from calwatch.kernel_cache import use_shipped_kernels
+from calwatch.redaction import install_hooks, redact
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "alarms": ("calwatch.cli.alarms:alarms", "See alarms, and acknowledge, mute or end them."),
@@ -87,6 +88,7 @@ def main() -> None:
     # Work is spread over processes, so the linear algebra below must not start threads too. It
     # reads this when numpy is first imported, which no command has done yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    install_hooks()
     if os.getpid() == 1:
         # The kernel drops signals to the first process of a container that it has no handler for,
         # and the daemon has none until it is up.
@@ -98,6 +100,7 @@ def main() -> None:
         click.echo(f"calwatch: {error}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
+        error.message = redact(error.message)
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
@@ -105,6 +108,7 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         # A full disk or a missing permission is an outside cause and may pass.
-        click.echo(f"calwatch: {error.filename or 'the system'}: {error.strerror}", err=True)
+        words = f"calwatch: {error.filename or 'the system'}: {error.strerror}"
+        click.echo(redact(words), err=True)
         sys.exit(3)
     sys.exit(code if isinstance(code, int) else 0)

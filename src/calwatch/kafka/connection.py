@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from calwatch.errors import StopError
+from calwatch.redaction import keep_environment, keep_secret, keep_url
 
 _PREFIX = "KAFKA_"
 REGISTRY_VARIABLE = "SCHEMA_MANAGER_REGISTRY_URL"
@@ -66,6 +67,7 @@ class KafkaConnection(BaseSettings):
     def _is_url(cls, value: str | None) -> str | None:
         if value is not None:
             check_url(value)
+            keep_url(value)
         return value
 
     @field_validator("sasl_password_file", "cluster_ca_path", "client_cert_path", "client_key_path")
@@ -118,6 +120,11 @@ class KafkaConnection(BaseSettings):
         return options
 
     def _password(self) -> str:
+        found = self._find_password()
+        keep_secret(found)
+        return found
+
+    def _find_password(self) -> str:
         if self.sasl_password is not None:
             return self.sasl_password.get_secret_value()
         if self.sasl_password_file is None:
@@ -180,6 +187,7 @@ def load_connection() -> KafkaConnection | None:
     StopError
         Naming every variable that is wrong, at once, and never the value of a secret.
     """
+    keep_environment()
     if not os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "").strip():
         return None
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

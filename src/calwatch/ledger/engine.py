@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from calwatch.errors import LedgerError
 from calwatch.ledger.types import dump_json
+from calwatch.redaction import keep_secret
 
 _WRITE = "calwatch_write"
 _CAUSES = (
@@ -50,6 +51,7 @@ def parse_url(text: str) -> URL:
     except (ArgumentError, ValueError) as error:
         shown = text.split("@")[-1]
         raise LedgerError(f"ledger URL ending in {shown!r} cannot be read: {error}") from None
+    keep_secret(str(url.password) if url.password else None)
     backend = url.get_backend_name()
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise LedgerError("ledger: an SQLite ledger must be a file, or nothing would be kept")

@@ -7,6 +7,7 @@ import sys
 
 import structlog
 
+from calwatch.redaction import RedactingFormatter, install_hooks, keep_environment, redacted
 from calwatch.settings import LogSettings
 
 
@@ -29,6 +30,7 @@ def set_up_logs(settings: LogSettings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _without_secrets,
             words,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -36,4 +38,16 @@ def set_up_logs(settings: LogSettings) -> None:
         cache_logger_on_first_use=True,
     )
     # The libraries below speak through logging; only what they warn of is worth a line.
-    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter(logging.BASIC_FORMAT))
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
+    keep_environment()
+    install_hooks()
+
+
+def _without_secrets(
+    logger: structlog.typing.WrappedLogger,  # noqa: ARG001  (the signature is structlog's)
+    method: str,  # noqa: ARG001
+    line: structlog.typing.EventDict,
+) -> structlog.typing.EventDict:
+    return dict(redacted(line))

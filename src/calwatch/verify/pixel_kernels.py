@@ -210,7 +210,7 @@ def _all_finite(pixels: FloatArray) -> bool:
     nothing = zero
     for i in range(pixels.size):
         nothing += pixels[i] * zero
-    return nothing == zero
+    return bool(nothing == zero)
 
 
 @njit(cache=True, nogil=True)

@@ -14,6 +14,7 @@ from calwatch.alarms.deliver.channel import Delivery, Numbered
 from calwatch.alarms.deliver.settings import AlertmanagerSettings
 from calwatch.alarms.rules import Rules
 from calwatch.errors import RecordError, StopError, WaitError
+from calwatch.redaction import keep_secret
 
 AT_ONCE = 500
 """Alerts in one request."""
@@ -184,6 +185,7 @@ def _secret(channel: str, variable: str) -> str:
         If it is not set or empty.
     """
     found = os.environ.get(variable, "").strip()
+    keep_secret(found)
     if not found:
         raise StopError(f"channel {channel}: the environment variable {variable} is not set")
     return found
