@@ -18,6 +18,7 @@ from calwatch.butler.repository import Repository
 from calwatch.camera.loader import load_camera
 from calwatch.camera.model import Camera, Detector
 from calwatch.isr.switches import needed_calibrations
+from calwatch.redaction import SECRETS
 from calwatch.service.judge import Judge
 from calwatch.service.judge_settings import JudgeSettings
 from calwatch.simulate.plan import DAILY_PROGRAM, SimulationPlan
@@ -35,6 +36,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("calwatch")
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_of_another_test() -> None:
+    """What one test has for a password may be a word of another."""
+    SECRETS.forget()
+
 
 MINI = Path(__file__).parent / "data" / "mini.yaml"
 FAULTS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -100,8 +101,9 @@ def main() -> None:
         click.echo(f"calwatch: {error}", err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.message = redact(error.message)
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        click.echo(redact(said.getvalue()), nl=False, err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("calwatch: stopped", err=True)
