@@ -107,29 +107,32 @@ def kubeconform(folder: Path) -> None:
     schemas = folder / "schemas"
     schemas.mkdir()
     with tempfile.TemporaryDirectory() as scratch:
-        modules = {name: _module(name, Path(scratch)) for name in SCHEMA_MODULES}
-        kubernetes, keda, prometheus = modules.values()
-        swagger = kubernetes / "api" / "openapi-spec" / "swagger.json"
+        swagger = module(KUBERNETES, Path(scratch)) / "api" / "openapi-spec" / "swagger.json"
         kubernetes_schemas.write_own(swagger, schemas)
-        found = [
-            *(keda / "config" / "crd" / "bases").glob("keda.sh_*.yaml"),
-            *(prometheus / "example" / "prometheus-operator-crd").glob("*_servicemonitors.yaml"),
-            *(prometheus / "example" / "prometheus-operator-crd").glob("*_prometheusrules.yaml"),
-            *_strimzi_definitions(Path(scratch)),
-        ]
-        for definition in found:
+        for definition in definitions(Path(scratch)):
             kubernetes_schemas.write_custom(definition, schemas)
 
 
-SCHEMA_MODULES = (
-    "k8s.io/kubernetes@v1.33.4",
-    "github.com/kedacore/keda/v2@v2.17.2",
-    "github.com/prometheus-operator/prometheus-operator@v0.85.0",
-)
-"""Go modules that describe their resources."""
+KUBERNETES = "k8s.io/kubernetes@v1.33.4"
+KEDA = "github.com/kedacore/keda/v2@v2.17.2"
+PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 
 
-def _module(name: str, scratch: Path) -> Path:
+def definitions(scratch: Path) -> list[Path]:
+    """Bring the definitions of the operators' resources that the chart makes."""
+    keda = module(KEDA, scratch) / "config" / "crd" / "bases"
+    prometheus = module(PROMETHEUS_OPERATOR, scratch) / "example" / "prometheus-operator-crd"
+    return [
+        *(keda / f"keda.sh_{kind}.yaml" for kind in ("scaledobjects", "triggerauthentications")),
+        *(
+            prometheus / f"monitoring.coreos.com_{kind}.yaml"
+            for kind in ("servicemonitors", "prometheusrules")
+        ),
+        *_strimzi_definitions(scratch),
+    ]
+
+
+def module(name: str, scratch: Path) -> Path:
     """Bring the source of a Go module, and return where it is."""
     place = {"GOMODCACHE": str(scratch / "modules"), "GOFLAGS": "-modcacherw"}
     call("go", "mod", "download", name, **place)
