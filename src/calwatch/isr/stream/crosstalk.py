@@ -107,18 +107,16 @@ def subtract_crosstalk_rows(
             pick_up(block, i, coefficients, first, signals)
             for k in range(first, min(first + TARGETS_AT_A_TIME, n_amp)):
                 signal = signals[k - first]
-                far = _subtract_and_count(
+                _subtract_and_count(
                     block[k, i, :columns],
                     signal,
                     clean[k, i, :columns],
                     marks.steps[k],
                     marks.not_above[k],
-                    marks.near_low[k],
-                    marks.near_high[k],
                 )
                 if marks.kept_as[k] >= 0:
                     marks.kept[marks.kept_as[k], first_row + i] = signal
-                elif far > 0:
+                elif _is_far(_data_of(signal, sections), marks.near_low[k], marks.near_high[k]):
                     _list_far(signal, k, first_row + i, sections, marks)
 
 
@@ -215,17 +213,14 @@ def _subtract_and_count(
     clean: FloatArray,
     steps: FloatArray,
     not_above: IndexArray,
-    near_low: float,
-    near_high: float,
-) -> float:
-    """Subtract the signal; count those up to each step; return how many are outside the near range.
+) -> None:
+    """Subtract the signal; count those up to each step.
 
     The counts are float32, which holds the few columns of a row exactly and is quick to add up.
     """
     one, zero = np.float32(1.0), np.float32(0.0)
     a, b, c, d, e, f = steps
     up_to_a, up_to_b, up_to_c, up_to_d, up_to_e, up_to_f = zero, zero, zero, zero, zero, zero
-    far = zero
     for x in range(row.size):
         value = signal[x]
         clean[x] = row[x] - value
@@ -235,10 +230,23 @@ def _subtract_and_count(
         up_to_d += one if value <= d else zero
         up_to_e += one if value <= e else zero
         up_to_f += one if value <= f else zero
-        far += one if (value <= near_low) | (value >= near_high) else zero
     for step, count in enumerate((up_to_a, up_to_b, up_to_c, up_to_d, up_to_e, up_to_f)):
         not_above[step] += int(count)
-    return float(far)
+
+
+@njit(cache=True, nogil=True)
+def _data_of(signal: FloatArray, sections: Sections) -> FloatArray:
+    """Return the signals of the columns with data: others may have kept their level, and much."""
+    return signal[sections.data_x0 : sections.data_x1]
+
+
+@njit(cache=True, nogil=True)
+def _is_far(signal: FloatArray, near_low: float, near_high: float) -> bool:
+    """Tell whether any signal is outside the near range."""
+    far = np.int32(0)
+    for x in range(signal.size):
+        far |= np.int32((signal[x] <= near_low) | (signal[x] >= near_high))
+    return far != 0
 
 
 @njit(cache=True, nogil=True)
