@@ -246,7 +246,7 @@ def _is_far(signal: FloatArray, near_low: float, near_high: float) -> bool:
     far = np.int32(0)
     for x in range(signal.size):
         far |= np.int32((signal[x] <= near_low) | (signal[x] >= near_high))
-    return far != 0
+    return bool(far != 0)
 
 
 @njit(cache=True, nogil=True)
