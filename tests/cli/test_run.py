@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -18,6 +20,7 @@ from sqlalchemy import event
 
 from calwatch.cli.main import main as entry
 from calwatch.ledger.store import Ledger
+from calwatch.verify.limits import shipped_directory
 from calwatch.verify.model import Verdict
 
 Configure = Callable[..., Path]
@@ -121,6 +124,69 @@ def test_stopped_half_way_started_again_and_once_more(
     assert {m.exposure_id: m.verdict for m in merged} == {
         line["exposure"]: Verdict(line["verdict"]) for line in told
     }
+
+
+def _workers(daemon: subprocess.Popen[bytes]) -> list[int]:
+    """Return the worker processes of a daemon."""
+    children = Path(f"/proc/{daemon.pid}/task").glob("*/children")  # each thread has its own
+    pids = [pid for path in children for pid in path.read_text().split()]
+    words = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in pids}
+    return [int(pid) for pid, command in words.items() if "spawn_main" in command]
+
+
+def _wait_for(log: Path, event: str, daemon: subprocess.Popen[bytes]) -> dict:
+    deadline = time.monotonic() + 120
+    while daemon.poll() is None and time.monotonic() < deadline:
+        found = [line for line in lines(log) if line["event"] == event]
+        if found:
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(f"no {event!r} in the log:\n{log.read_text()}")
+
+
+def test_new_limits_on_sighup(nights, configure: Configure, tmp_path: Path) -> None:
+    """What is begun ends with the old limits, all that comes after is judged by the new ones."""
+    limits, log = tmp_path / "limits.yaml", tmp_path / "log"
+    content = yaml.safe_load((shipped_directory() / "dmtn101.yaml").read_text())
+    limits.write_text(yaml.safe_dump(content))
+    daemon = start(configure(limits=str(limits)), log)
+    try:
+        _wait_for(log, "exposure judged", daemon)
+        (worker,) = _workers(daemon)
+        os.kill(worker, signal.SIGSTOP)
+        limits.write_text(yaml.safe_dump({**content, "version": "2031-01-01", "colour": "red"}))
+        daemon.send_signal(signal.SIGHUP)
+        refused = _wait_for(log, "new limits refused, the old ones go on", daemon)
+        assert refused["level"] == "error"
+        assert re.search(r"limits\.yaml:\d+: colour: ", refused["reason"])
+        limits.write_text(yaml.safe_dump({**content, "version": "2031-01-01"}))
+        daemon.send_signal(signal.SIGHUP)
+        taken = _wait_for(log, "new limits in force", daemon)
+        assert taken["changes"] == [f'file: version: "{content["version"]}" -> "2031-01-01"']
+        os.kill(worker, signal.SIGCONT)
+        last = max(j.exposure.exposure_id for w, j in nights.jobs.items() if w[0] == 3)
+        deadline = time.monotonic() + 120
+        while last not in {row[0] for row in rows(tmp_path / "ledger.db")}:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert _workers(daemon) == [worker]
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(20) == 0, log.read_text()
+    ledger = Ledger.open(str(tmp_path / "ledger.db"))
+    found = [
+        ledger.results("MiniCam", job.exposure.exposure_id).results
+        for which, job in sorted(nights.jobs.items(), key=lambda one: one[1].exposure.exposure_id)
+        if which[0] == 3
+    ]
+    ledger.close()
+    labels = [result.limits for results in found for result in results]
+    digests = {result.limits: result.provenance["limits_digest"] for (result,) in found if result}
+    old, new = f"dmtn101 {content['version']}", "dmtn101 2031-01-01"
+    assert labels[0] == old
+    assert labels[-1] == new
+    assert labels == sorted(labels, key=[old, new].index)
+    assert digests[new] == taken["digest"] != digests[old]
 
 
 def _locked(path: Path, monkeypatch) -> Callable[[], None]:

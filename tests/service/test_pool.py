@@ -203,3 +203,52 @@ def test_closing_without_grace_ends_the_running() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+WORD = {"work": fakes.say, "initializer": fakes.set_word, "arguments": ("old",)}
+
+
+def test_new_arguments_reach_workers_that_live_and_those_that_come() -> None:
+    async def use(pool: WorkerPool):
+        before = [(await pool.run(n)).result for n in (0, 1)]
+        pool.renew(("new",))
+        after = [(await pool.run(n)).result for n in (0, 1)]
+        os.kill(after[0][0], signal.SIGKILL)
+        made = (await pool.run(0)).result
+        return before, after, made
+
+    before, after, made = with_pool(
+        use, detector_of=lambda job: job, workers=2, renew=fakes.set_word, **WORD
+    )
+    assert [word for _, word in (*before, *after)] == ["old", "old", "new", "new"]
+    assert [pid for pid, _ in before] == [pid for pid, _ in after]
+    assert made[1] == "new"
+    assert made[0] != after[0][0]
+
+
+def test_what_is_begun_ends_with_the_old_arguments() -> None:
+    async def use(pool: WorkerPool):
+        await pool.start()
+        running = asyncio.create_task(pool.run(100))
+        waiting = asyncio.create_task(pool.run(101))
+        await asyncio.sleep(0.1)
+        pool.renew(("new",))
+        pool.renew(("newer",))
+        return [(await job).result[1] for job in (running, waiting)]
+
+    done = with_pool(use, detector_of=lambda _: 0, renew=fakes.set_word, **WORD)
+    assert done == ["old", "newer"]
+
+
+@pytest.mark.parametrize("renew", [None, fakes.bad_limits])
+def test_a_worker_that_cannot_take_them_is_made_anew(renew) -> None:
+    """`bad_limits` fails in the worker."""
+
+    async def use(pool: WorkerPool):
+        before = (await pool.run(0)).result
+        pool.renew(("new",))
+        return before, (await pool.run(0)).result
+
+    before, after = with_pool(use, detector_of=lambda _: 0, renew=renew, **WORD)
+    assert (before[1], after[1]) == ("old", "new")
+    assert before[0] != after[0]

@@ -1,5 +1,6 @@
 import contextlib
 import copy
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -168,7 +169,7 @@ def _set_limits(**entry):
 )
 def test_mistakes_name_file_test_field_and_expectation(tmp_path, change, words):
     message = _broken(tmp_path, change)
-    assert "mine.yaml: test 1 (" in message
+    assert re.search(r"mine\.yaml:\d+: test 1 \(", message)
     for word in words:
         assert word in message
 
@@ -180,6 +181,11 @@ def test_every_mistake_is_told_at_once(tmp_path):
         content["tests"].append({"name": "MEAN"})
 
     lines = _broken(tmp_path, change).splitlines()
+    written = (tmp_path / "mine.yaml").read_text().splitlines()
+    for line in lines:
+        assert "mine.yaml:" in line
+    (number,) = {line.split(":")[1] for line in lines if "limits.0.serious" in line}
+    assert written[int(number) - 1].endswith("serious: much")
     assert any("colour" in line for line in lines)
     assert any("test 1 (bias dark NOISE): limits.0.serious" in line for line in lines)
     assert any("test 2 (MEAN): side: Field required" in line for line in lines)

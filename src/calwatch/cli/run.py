@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from calwatch.ledger.store import Ledger
     from calwatch.service.judge_settings import JudgeSettings
     from calwatch.service.judging import JudgeFactory
+    from calwatch.service.limits_in_force import LimitsInForce
     from calwatch.service.observing import Observing
     from calwatch.service.online import Role
     from calwatch.service.pool import WorkerPool
@@ -43,7 +44,7 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
     With KAFKA_BOOTSTRAP_SERVERS and SCHEMA_MANAGER_REGISTRY_URL set, the observatory's events wake
     it and Sasquatch is told what was measured; without, it looks at its interval and keeps all to
     itself. SIGTERM or Ctrl-C finishes or abandons running work within 20 s; the next start does
-    what remains, and nothing twice.
+    what remains, and nothing twice. SIGHUP reads the limits again.
 
     \b
     Examples:
@@ -52,8 +53,9 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
       calwatch run --config config/lsstcam.yaml --role worker
     """
     from calwatch.kafka.connection import load_connection
-    from calwatch.service.judge_factory import judge_factory
+    from calwatch.service.judge_factory import judge_factory, worker_arguments
     from calwatch.service.judge_settings import JudgeSettings
+    from calwatch.service.limits_in_force import LimitsInForce
     from calwatch.service.logs import set_up_logs
     from calwatch.settings import load_settings
 
@@ -65,10 +67,14 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
         raise click.UsageError("--once: a worker cannot know when all is done")
     if role != ALL and connection is None:
         raise click.UsageError(f"--role {role}: needs Kafka; set KAFKA_BOOTSTRAP_SERVERS")
-    judging = judge_factory(judge_settings)
+    limits = LimitsInForce(settings.limits)
+    judging = judge_factory(judge_settings, limits)
     with _workers(settings, judging, role) as pool:
+        if pool is not None:
+            limits.listen(lambda new: pool.renew(worker_arguments(judge_settings, new)))
         from calwatch.ledger.store import Ledger
         from calwatch.service.lifecycle import SystemClock
+        from calwatch.service.measures import show_limits
         from calwatch.service.observing import Observing
         from calwatch.service.online import Role
         from calwatch.verify.model import Verdict
@@ -79,11 +85,12 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
         _say_started(settings, connection, ledger, role)
         try:
             observing = Observing(settings, role, ledger, SystemClock())
+            limits.listen(partial(show_limits, settings, role))
             if role == Role.WORKER and connection is not None:
-                summary = _serve(settings, connection, ledger, judging, observing, pool)
+                summary = _serve(settings, connection, ledger, judging, observing, pool, limits)
             else:
                 parts = (settings, connection, ledger, judge_settings, judging, observing)
-                summary = _watch(*parts, Role(role), pool, once=once, rejudge=rejudge)
+                summary = _watch(*parts, Role(role), pool, limits, once=once, rejudge=rejudge)
         finally:
             ledger.close()
     _say_ended(summary)
@@ -115,6 +122,7 @@ def _watch(
     observing: Observing,
     role: Role,
     pool: WorkerPool | None,
+    limits: LimitsInForce,
     *,
     once: bool,
     rejudge: bool,
@@ -146,19 +154,18 @@ def _watch(
     alarming = None
     if settings.alarms.enabled:
         books = open_books(settings, AlarmStore(ledger), clock)
+        limits.listen(books.renew)
         parts = (books, Deliveries(ledger), settings.alarms, cameras, connection, clock)
         write = _log_alarm if settings.log.format == "json" else None
         alarming = set_up_alarms(*parts, grace_seconds=grace, write=write)
         companions.append(alarming.run)
         if settings.web.port is not None:
-            from calwatch.verify.limits import load_limits
             from calwatch.web.app import make_app
             from calwatch.web.serve import listen, serve
 
             listening = listen(settings.web.host, settings.web.port)
             state = observing.health.report
-            limits = load_limits(settings.limits)
-            watched = (books, ledger, cameras, limits)
+            watched = (books, ledger, cameras, lambda: limits.current)
             app = make_app(*watched, settings.alarms, settings.web, clock, state)
             companions.append(partial(serve, app, listening))
 
@@ -187,6 +194,7 @@ def _watch(
             jobs_ahead=None if remote is None else kafka.jobs_ahead,
             on_event=hear,
             rejudge=rejudge,
+            reload=limits.reload,
         )
         outage = None if online.publisher is None else online.publisher.held_up_by
         try:
@@ -207,6 +215,7 @@ def _serve(
     judging: JudgeFactory,
     observing: Observing,
     pool: WorkerPool | None,
+    limits: LimitsInForce,
 ) -> RunSummary:
     """Do the jobs that an intake hands out."""
     from calwatch.service.serving import JobServer
@@ -216,7 +225,7 @@ def _serve(
         options, group = connection.client_options(), f"{kafka.group}-workers"
         server = JobServer(
             settings, options, kafka.jobs_topic, group, ledger, judging, performer=pool,
-            on_event=observing.hear,
+            on_event=observing.hear, reload=limits.reload,
         )  # fmt: skip
         async with observing.over(lambda: server.load, lambda: server.state):
             return await server.run()

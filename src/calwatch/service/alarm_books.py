@@ -7,7 +7,7 @@ alarms, and a restart at any moment loses and repeats nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -64,6 +64,11 @@ class AlarmBooks:
         self.frames = frames
         self._targets = targets
         self._clock = clock
+
+    def renew(self, limits: Limits) -> None:
+        """Read the books by other limits from now on: they may say how often a test must fail."""
+        frames = self.frames.items()
+        self.frames = {name: replace(frame, limits=limits) for name, frame in frames}
 
     def observe(self, seen: Sighting, done: Collection[int], *, quiet: bool | None = None) -> int:
         """Take in one exposure and cross it off the queue; return how much has happened."""

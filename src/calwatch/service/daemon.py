@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias
@@ -23,7 +23,13 @@ from calwatch.ledger.store import Ledger
 from calwatch.service.doing import Doer, Performer, telling
 from calwatch.service.exposures import Bookkeeper
 from calwatch.service.judging import JudgeFactory, RepositoryLike
-from calwatch.service.lifecycle import Clock, Stop, SystemClock, stopped_by_signals
+from calwatch.service.lifecycle import (
+    Clock,
+    Stop,
+    SystemClock,
+    reloaded_by_hangup,
+    stopped_by_signals,
+)
 from calwatch.service.looking import ExposureInHand, look
 from calwatch.service.patience import Desk, Patience, StoppedError, first
 from calwatch.service.pool import worker_pool
@@ -41,6 +47,9 @@ COMPANION_SECONDS = 6.0
 
 Companion: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
 """Runs beside the daemon until the event is set, such as what publishes."""
+
+Reload: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""Reads again what may change while the daemon runs."""
 
 
 class Daemon:
@@ -72,6 +81,8 @@ class Daemon:
         Called in the event loop for every `calwatch.service.progress.Event`.
     rejudge
         Do again what has PASS or FAIL, where the certified chain has changed since.
+    reload
+        Called on SIGHUP.
     """
 
     def __init__(
@@ -89,6 +100,7 @@ class Daemon:
         clock: Clock | None = None,
         on_event: Listener | None = None,
         rejudge: bool = False,
+        reload: Reload | None = None,
     ) -> None:
         self._settings = settings
         self._repository = repository
@@ -100,6 +112,7 @@ class Daemon:
         self._clock = clock or SystemClock()
         self._tell = telling(on_event)
         self._rejudge = rejudge
+        self._reload = reload
         self._log = structlog.get_logger("calwatch")
         self._summary = RunSummary()
         self._stop = Stop()
@@ -150,7 +163,7 @@ class Daemon:
         began = self._clock.monotonic()
         attempts = self._settings.retry.attempts if once else None
         patience = Patience(self._stop, self._settings.retry, attempts, self._log, self._tell)
-        with stopped_by_signals(self._stop):
+        with stopped_by_signals(self._stop), reloaded_by_hangup(self._reload):
             pumps = [asyncio.create_task(self._pump(source)) for source in self._sources]
             ending = asyncio.Event()
             beside = [

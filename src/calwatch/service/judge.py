@@ -62,9 +62,9 @@ class _Certified:
 class Judge:
     """Judges jobs one after the other, keeping cameras, limits and calibrations warm."""
 
-    def __init__(self, settings: JudgeSettings) -> None:
+    def __init__(self, settings: JudgeSettings, limits: Limits | None = None) -> None:
         self._settings = settings
-        self._limits: Limits = load_limits(settings.limits)
+        self._limits = limits or load_limits(settings.limits)
         store = open_store(settings.calibration_folder, settings.calibration_folder_bytes)
         self._cache = CalibrationCache(settings.cache_bytes, store)
 
@@ -89,6 +89,10 @@ class Judge:
                 raise
             note_failure(error)
             return self.unknown(job, str(error))
+
+    def renew(self, limits: Limits) -> None:
+        """Judge by other limits from now on."""
+        self._limits = limits
 
     def unknown(self, job: Job, reason: str) -> DetectorResult:
         """Return the UNKNOWN result of a job of which nothing could be measured."""
@@ -139,6 +143,7 @@ class Judge:
         exposure = exposure_of(
             job,
             camera,
+            self._limits,
             sequencer=facts.sequencer,
             missing=certified.missing,
             warnings=header.contradictions(facts, camera, detector, job.exposure.observation_type),
@@ -234,13 +239,24 @@ def _seed(facts: header.HeaderFacts, detector: int) -> int:
 _judge: Judge | None = None
 
 
-def start_worker(settings: JudgeSettings) -> None:
-    """Set up the judge of a worker process."""
+def start_worker(settings: JudgeSettings, limits: Limits | None = None) -> None:
+    """Set up the judge of a worker process; its limits are those that the settings name if None."""
     global _judge
     keep_freed_memory()
-    _judge = Judge(settings)
+    _judge = Judge(settings, limits)
     # Modules, cameras and limits live as long as the worker: the collector need not look at them.
     gc.freeze()
+
+
+def renew_worker(limits: Limits) -> None:
+    """Have the judge of a worker process judge by other limits; it keeps its calibrations.
+
+    Raises
+    ------
+    RuntimeError
+        If the process was not set up by `start_worker`.
+    """
+    _own_judge().renew(limits)
 
 
 def work(job: Job) -> DetectorResult:
@@ -251,6 +267,10 @@ def work(job: Job) -> DetectorResult:
     RuntimeError
         If the process was not set up by `start_worker`.
     """
+    return _own_judge()(job)
+
+
+def _own_judge() -> Judge:
     if _judge is None:
         raise RuntimeError("start_worker was not called in this process")
-    return _judge(job)
+    return _judge

@@ -10,38 +10,63 @@ from calwatch.arrivals.job import Job
 from calwatch.isr.switches import needed_calibrations
 from calwatch.service.judge_settings import JudgeSettings
 from calwatch.service.judging import JudgeFactory
+from calwatch.service.limits_in_force import LimitsInForce
 from calwatch.service.unmeasured import unmeasured
-from calwatch.verify.limits import load_limits
+from calwatch.verify.limits import Limits
 from calwatch.verify.merge import merge_exposure
 from calwatch.verify.model import DetectorResult
 
 
-def judge_factory(settings: JudgeSettings) -> JudgeFactory:
+def judge_factory(settings: JudgeSettings, in_force: LimitsInForce | None = None) -> JudgeFactory:
     """Return the functions the daemon judges with.
+
+    Parameters
+    ----------
+    settings
+        What workers need to know.
+    in_force
+        The limits; those that the settings name, for good, if None.
 
     Raises
     ------
     LimitsError
         If the limits are wrong.
     """
-    limits = load_limits(settings.limits)
+    limits = in_force or LimitsInForce(settings.limits)
     return JudgeFactory(
         work=work,
         calib_types=lambda instrument, calib_type: needed_calibrations(
             settings.camera_of(instrument), calib_type
         ),
-        unknown=lambda job, reason: unmeasured(job, reason, settings, limits),
-        merge=lambda results, exposure: merge_exposure(results, limits, exposure.end_utc),
+        unknown=lambda job, reason: unmeasured(job, reason, settings, limits.current),
+        merge=lambda results, exposure: merge_exposure(results, limits.current, exposure.end_utc),
         initializer=start_worker,
-        arguments=(settings,),
+        arguments=worker_arguments(settings, limits.current),
+        renew=renew_worker,
     )
 
 
-def start_worker(settings: JudgeSettings) -> None:
+def worker_arguments(settings: JudgeSettings, limits: Limits) -> tuple[JudgeSettings, Limits]:
+    """Return what a worker is set up with.
+
+    It is given the limits and not only their name: all judge by the same, whatever becomes of the
+    file.
+    """
+    return settings, limits
+
+
+def start_worker(settings: JudgeSettings, limits: Limits) -> None:
     """Set up the judge of a worker process."""
     from calwatch.service import judge
 
-    judge.start_worker(settings)
+    judge.start_worker(settings, limits)
+
+
+def renew_worker(_settings: JudgeSettings, limits: Limits) -> None:
+    """Have a worker process judge by other limits from now on."""
+    from calwatch.service import judge
+
+    judge.renew_worker(limits)
 
 
 def work(job: Job) -> DetectorResult:

@@ -15,8 +15,8 @@ from calwatch.verify.model import DetectorResult, ExposureResult
 class JudgeFactory:
     """The functions that judge.
 
-    ``work`` and ``initializer`` with its ``arguments`` go to the worker processes, so they are
-    functions of a module; the others are called in the daemon's own process.
+    ``work``, ``renew`` and ``initializer`` with its ``arguments`` go to the worker processes, so
+    they are functions of a module; the others are called in the daemon's own process.
     """
 
     work: Callable[[Job], DetectorResult]
@@ -28,6 +28,8 @@ class JudgeFactory:
     """All detectors of one exposure, merged."""
     initializer: Callable[..., None] | None = None
     arguments: tuple[Any, ...] = ()
+    renew: Callable[..., None] | None = None
+    """Takes new arguments in a worker that is set up already; it keeps what it has in memory."""
 
 
 class RepositoryLike(Protocol):

@@ -1,4 +1,4 @@
-"""The clock, and the signals that stop the daemon."""
+"""The clock, and the signals that stop the daemon or have it read its limits again."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -67,6 +67,32 @@ class Stop:
             async with asyncio.timeout(seconds):
                 await self._asked.wait()
         return self.asked
+
+
+@contextlib.contextmanager
+def reloaded_by_hangup(reload: Callable[[], Coroutine[Any, Any, None]] | None) -> Iterator[None]:
+    """Have SIGHUP call for a reload, while inside; without one, SIGHUP does nothing.
+
+    Outside the main thread (as some tests run it) the signal is left alone.
+    """
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def begin() -> None:
+        if reload is not None:
+            task = loop.create_task(reload())
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    try:
+        loop.add_signal_handler(signal.SIGHUP, begin)
+    except (RuntimeError, ValueError, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 @contextlib.contextmanager

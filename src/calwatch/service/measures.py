@@ -27,7 +27,7 @@ from calwatch.service.progress import (
     Waiting,
 )
 from calwatch.settings import Settings
-from calwatch.verify.limits import load_limits
+from calwatch.verify.limits import Limits, load_limits
 from calwatch.verify.metrics import Level
 from calwatch.verify.model import ALGORITHM, TestResult, Verdict
 
@@ -202,11 +202,16 @@ def show_build(settings: Settings, role: str, workers: int) -> None:
     LimitsError
         If the limits are wrong.
     """
-    limits = load_limits(settings.limits)
-    BUILD.labels(version("calwatch"), ALGORITHM, limits.label, config_hash(settings), role).set(1)
+    show_limits(settings, role, load_limits(settings.limits))
     if role != "worker":  # which looks at no Butler
         LOOK_INTERVAL.set(settings.interval_seconds)
     WORKERS_WANTED.set(workers)
+
+
+def show_limits(settings: Settings, role: str, limits: Limits) -> None:
+    """Say which limits are in force, in place of others that were."""
+    BUILD.clear()
+    BUILD.labels(version("calwatch"), ALGORITHM, limits.label, config_hash(settings), role).set(1)
 
 
 def config_hash(settings: Settings) -> str:

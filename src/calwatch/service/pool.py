@@ -22,7 +22,7 @@ from typing import Any
 from calwatch.errors import CalwatchError, RecordError, StopError, WaitError
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.notes import Notes
-from calwatch.service.worker import Done, Failed, Ready, work_for_ever
+from calwatch.service.worker import Done, Failed, Ready, Renew, work_for_ever
 from calwatch.settings import Settings
 from calwatch.verify.model import Verdict
 
@@ -63,12 +63,15 @@ class Outcome:
 class PoolPlan:
     """How to make a worker, and how long to wait for it.
 
-    ``work``, ``initializer``, its arguments, jobs and results cross a process border (pickle).
+    ``work``, ``renew``, ``initializer``, its arguments, jobs and results cross a process border
+    (pickle).
     """
 
     work: Callable[[Any], Any]
     initializer: Callable[..., None] | None = None
     arguments: tuple[Any, ...] = ()
+    renew: Callable[..., None] | None = None
+    """Takes new arguments in a worker that is set up already; without it, it is made anew."""
     workers: int = 1
     job_seconds: float = 600.0
     start_seconds: float = 120.0
@@ -91,9 +94,14 @@ class _Slot:
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._stopped = False
+        self._wanted = self._given = plan.arguments
+
+    def renew(self, arguments: tuple[Any, ...]) -> None:
+        """Have the worker take new arguments before its next job; may be called in any thread."""
+        self._wanted = arguments
 
     def start(self) -> None:
-        """Make the worker if there is none.
+        """Make the worker if there is none, and see that it has the newest arguments.
 
         Raises
         ------
@@ -102,8 +110,26 @@ class _Slot:
         _DeadError, _SlowError
             If it did not become ready.
         """
-        if self._process is not None and self._process.is_alive():
-            return
+        wanted = self._wanted
+        alive = self._process is not None and self._process.is_alive()
+        if not (alive and (wanted is self._given or self._renewed(wanted))):
+            self._make(wanted)
+
+    def _renewed(self, arguments: tuple[Any, ...]) -> bool:
+        """Give a worker new arguments; tell whether it could take them."""
+        if self._plan.renew is None or self._connection is None:
+            return False
+        try:
+            self._connection.send(Renew(self._plan.renew, arguments))
+            message = self._receive(self._plan.start_seconds)
+        except (OSError, _DeadError, _SlowError):
+            return False
+        if isinstance(message, Ready):
+            self._given = arguments
+        return isinstance(message, Ready)
+
+    def _make(self, arguments: tuple[Any, ...]) -> None:
+        """Make a worker in place of the one that there may be."""
         self.kill()
         if self._stopped:
             raise _DeadError
@@ -112,7 +138,7 @@ class _Slot:
         plan = self._plan
         process = context.Process(
             target=work_for_ever,
-            args=(theirs, plan.work, plan.initializer, plan.arguments),
+            args=(theirs, plan.work, plan.initializer, arguments),
             name=f"calwatch-worker-{self._number}",
             daemon=True,
         )
@@ -126,6 +152,7 @@ class _Slot:
         if isinstance(message, Failed):
             self.kill()
             raise message.error
+        self._given = arguments
 
     def ask(self, job: Any) -> Done | Failed:
         """Have one job done.
@@ -258,6 +285,11 @@ class WorkerPool:
             words = "died" if isinstance(error, _DeadError) else "was not ready in time"
             raise WaitError(f"a worker process {words} while starting") from error
 
+    def renew(self, arguments: tuple[Any, ...]) -> None:
+        """Have every worker take new arguments, for all jobs that are begun from now on."""
+        for place in self._places:
+            place.slot.renew(arguments)
+
     async def run(self, job: Any) -> Outcome:
         """Have one job done and return what became of it; jobs are begun in the order given.
 
@@ -382,6 +414,7 @@ def worker_pool(settings: Settings, judging: JudgeFactory) -> WorkerPool:
         judging.work,
         judging.initializer,
         judging.arguments,
+        judging.renew,
         settings.workers,
         settings.timeouts.job_seconds,
         settings.timeouts.start_seconds,

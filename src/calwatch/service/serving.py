@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,13 @@ from calwatch.kafka.closing import give_up
 from calwatch.ledger.store import Ledger
 from calwatch.service.doing import RECORD, Performer, names, telling
 from calwatch.service.judging import JudgeFactory
-from calwatch.service.lifecycle import Clock, Stop, SystemClock, stopped_by_signals
+from calwatch.service.lifecycle import (
+    Clock,
+    Stop,
+    SystemClock,
+    reloaded_by_hangup,
+    stopped_by_signals,
+)
 from calwatch.service.offsets import Offsets
 from calwatch.service.patience import Desk, Patience, StoppedError
 from calwatch.service.pool import PoolError, worker_pool
@@ -60,6 +67,8 @@ class JobServer:
         The time.
     on_event
         Called in the event loop for every `calwatch.service.progress.Event`.
+    reload
+        Called on SIGHUP.
     """
 
     def __init__(
@@ -74,6 +83,7 @@ class JobServer:
         performer: Performer | None = None,
         clock: Clock | None = None,
         on_event: Listener | None = None,
+        reload: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._settings = settings
         self._options = options
@@ -87,6 +97,7 @@ class JobServer:
         self._summary = RunSummary()
         self._stop = Stop()
         self._tell = telling(on_event)
+        self._reload = reload
         self._patience = Patience(self._stop, settings.retry, None, self._log, self._tell)
         self._desk = Desk("ledger")
         self._codec = JobCodec()
@@ -125,7 +136,7 @@ class JobServer:
             If the workers cannot be set up (limits, camera).
         """
         began = self._clock.monotonic()
-        with stopped_by_signals(self._stop):
+        with stopped_by_signals(self._stop), reloaded_by_hangup(self._reload):
             try:
                 starting = asyncio.create_task(self._performer.start())
                 await self._patience.unless_stopped(starting)

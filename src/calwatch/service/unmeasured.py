@@ -21,13 +21,14 @@ def unmeasured(job: Job, reason: str, settings: JudgeSettings, limits: Limits) -
     names = {detector.number: detector.name for detector in camera.detectors}
     name = names.get(job.detector, str(job.detector))
     chain = replace(job.chain, fingerprint=job.chain.fingerprint + UNMEASURED)
-    exposure = exposure_of(replace(job, chain=chain), camera)
+    exposure = exposure_of(replace(job, chain=chain), camera, limits)
     return unknown_result(exposure, job.detector, name, reason, limits)
 
 
 def exposure_of(
     job: Job,
     camera: Camera,
+    limits: Limits,
     *,
     sequencer: Mapping[str, Any] | None = None,
     missing: Mapping[str, str] | None = None,
@@ -48,6 +49,7 @@ def exposure_of(
             "fingerprint": job.chain.fingerprint,
             "chain": {name: asdict(dataset) for name, dataset in job.chain.datasets.items()},
             "physical_filter": job.exposure.physical_filter,
+            "limits_digest": limits.digest,
             "raw": {"uuid": job.raw.uuid, "run": job.raw.run, "uri": job.raw.uri},
         },
         warnings=tuple(warnings),

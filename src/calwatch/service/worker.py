@@ -19,6 +19,14 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Renew:
+    """The order to take new arguments."""
+
+    renew: Callable[..., None]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The job gave a result."""
 
@@ -45,17 +53,22 @@ def work_for_ever(
 ) -> None:
     """Serve jobs from a connection until it closes: the body of a worker process.
 
-    SIGINT and SIGTERM are ignored: they reach the whole process group from a terminal, and only
-    the parent decides when a worker ends.
+    SIGINT, SIGTERM and SIGHUP are ignored: they reach the whole process group from a terminal, and
+    only the parent decides when a worker ends.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         if not _send(connection, _set_up(initializer, arguments)):
             return
         while True:
             job = connection.recv()
-            if not _send(connection, _answer(work, job)):
+            if isinstance(job, Renew):
+                answer: Ready | Done | Failed = _set_up(job.renew, job.arguments)
+            else:
+                answer = _answer(work, job)
+            if not _send(connection, answer):
                 return
     except (EOFError, ConnectionError):  # the daemon has ended, or was killed
         return

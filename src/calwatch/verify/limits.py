@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -23,8 +24,9 @@ from calwatch.verify.limits_schema import (
     title_of,
 )
 from calwatch.verify.metrics import Level
-from calwatch.yaml_file import YamlFileError, parse_yaml
+from calwatch.yaml_file import YamlFile, YamlFileError, parse_yaml
 
+_DIGITS = 12
 _REMEMBERED = 32
 """Kinds of exposures of which the tests are remembered; one exposure needs two or three."""
 
@@ -75,6 +77,8 @@ class Limits:
     tests: tuple[TestSpec, ...]
     source: str
     """The file it came from."""
+    digest: str = field(default="", compare=False)
+    """Short hash of what it says: equal limits have equal ones, wherever they lie."""
     _remembered: dict[_Kind, tuple[ActiveTest, ...]] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
@@ -246,16 +250,23 @@ def load_limits(name_or_path: str | Path) -> Limits:
     except (OSError, UnicodeDecodeError) as error:
         raise LimitsError(f"{path}: cannot be read: {error}") from error
     try:
-        content = parse_yaml(text).content
+        file = parse_yaml(text)
     except YamlFileError as error:
         raise LimitsError(f"{path}: {error}") from error
+    content = file.content
     if not isinstance(content, dict):
         raise LimitsError(f"{path}: expected profile, version, description and tests")
     try:
         checked = LimitsFile.model_validate(content)
     except ValidationError as error:
-        raise LimitsError("\n".join(_problems(path, content, error))) from error
-    return Limits(checked.profile, checked.version, checked.description, checked.tests, str(path))
+        raise LimitsError("\n".join(_problems(path, file, error))) from error
+    about = (checked.profile, checked.version, checked.description)
+    return Limits(*about, checked.tests, str(path), _digest(checked))
+
+
+def _digest(checked: LimitsFile) -> str:
+    content = json.dumps(checked.model_dump(mode="json", by_alias=True), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]
 
 
 def _path_of(name_or_path: str | Path) -> Path:
@@ -272,13 +283,14 @@ def _path_of(name_or_path: str | Path) -> Path:
 _UNION_TAGS = {"float", "int", "str", "Sides"}
 
 
-def _problems(path: Path, content: dict[Any, Any], error: ValidationError) -> Iterable[str]:
-    """Turn pydantic's findings into lines that name file, test, field and expectation."""
+def _problems(path: Path, file: YamlFile, error: ValidationError) -> Iterable[str]:
+    """Turn pydantic's findings into lines that name file, line, test, field and expectation."""
     lines: dict[str, None] = {}
     for found in error.errors(include_url=False):
         where = [str(step) for step in found["loc"] if step not in _UNION_TAGS]
         title = ""
-        tests = content.get("tests")
+        tests = file.content.get("tests")
+        line = file.line(found["loc"]) or 1
         if len(where) > 1 and where[0] == "tests" and isinstance(tests, list):
             index = int(where[1])
             title = f"test {index + 1} ({title_of(tests[index])}): "
@@ -290,5 +302,5 @@ def _problems(path: Path, content: dict[Any, Any], error: ValidationError) -> It
             given = ""
         for part in message.split("; ") if found["type"] == "value_error" else [message]:
             text = f"{place}: {part}" if place else part
-            lines[f"{path}: {title}{text}{given}"] = None
+            lines[f"{path}:{line}: {title}{text}{given}"] = None
     return list(lines)

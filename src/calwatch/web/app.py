@@ -41,7 +41,7 @@ def make_app(
     books: AlarmBooks,
     ledger: Ledger,
     cameras: Mapping[str, Camera],
-    limits: Limits,
+    limits: Limits | Callable[[], Limits],
     alarms: AlarmSettings,
     web: WebSettings,
     clock: Clock,
@@ -58,7 +58,8 @@ def make_app(
     cameras
         Those watched, by instrument.
     limits
-        The limits of the configuration, for formulae beside the numbers.
+        The limits of the configuration, or what gives those in force now: for formulae beside the
+        numbers.
     alarms, web
         Settings: the rules and the playbook; who may change something.
     clock
@@ -93,5 +94,6 @@ def make_app(
         },
     )
     rules = load_rules(alarms.rules)
-    app.state.site = Site(books, ledger, cameras, limits, rules, alarms, web, clock, state)
+    now = (lambda: limits) if isinstance(limits, Limits) else limits
+    app.state.site = Site(books, ledger, cameras, now, rules, alarms, web, clock, state)
     return SafeHeaders(app)

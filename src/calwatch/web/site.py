@@ -36,13 +36,18 @@ class Site:
     ledger: Ledger
     cameras: Mapping[str, Camera]
     """By instrument, those of the configuration."""
-    limits: Limits
+    limits_in_force: Callable[[], Limits]
     rules: Rules
     alarms: AlarmSettings
     web: WebSettings
     clock: Clock
     report: Callable[[], Report] | None = None
     """How the daemon in this process is; None where there is none."""
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that are judged by now."""
+        return self.limits_in_force()
 
     @property
     def store(self) -> AlarmStore:
