@@ -62,8 +62,11 @@ def api_server(folder: Path) -> None:
     )
     (folder / "main.go").write_text(MAIN)
     shutil.rmtree(folder / "modules")
-    flags = {"GOFLAGS": "-mod=mod"}
-    install.call("go", "build", "-C", folder, "-ldflags=-s -w", "-o", "kube-apiserver", **flags)
+    stamp = "-X k8s.io/component-base/version.git"
+    told = {"Version": f"v1.{VERSION}", "Major": "1", "Minor": VERSION.partition(".")[0]}
+    flags = "-ldflags=-s -w " + " ".join(f"{stamp}{name}={text}" for name, text in told.items())
+    build = ("go", "build", "-C", folder, "-p", "1", flags, "-o", "kube-apiserver")
+    install.call(*build, GOFLAGS="-mod=mod")
 
 
 @contextmanager
@@ -129,6 +132,7 @@ class Cluster:
             "current-context": "x",
         }
         (folder / "kubeconfig").write_text(json.dumps(access))
+        (folder / "kubeconfig").chmod(0o600)
         os.environ["KUBECONFIG"] = str(folder / "kubeconfig")
         self._until_ready()
 
@@ -237,6 +241,8 @@ def life(cluster: Cluster) -> None:
     check("an uninstall takes the pods away", not cluster.found(deployment.rpartition("/")[0]))
     topics = cluster.found("/apis/kafka.strimzi.io/v1beta2/namespaces/sasquatch/kafkatopics")
     check("and leaves the topics", len(topics) == 10, ", ".join(topics))
+    release("install", RELEASE, CHART, *files)
+    check("which a new install takes over", good=True)
 
 
 def main() -> None:
