@@ -22,6 +22,7 @@ from calwatch.ledger.store import Ledger
 from calwatch.service.alarm_books import AlarmBooks, make_books
 from calwatch.service.alarming import Alarmist
 from calwatch.settings import AlarmSettings
+from calwatch.verify.limits_schema import AlarmPersistence
 
 NAME = "LATISS.readout.above.RXX_S00/C05"
 
@@ -204,3 +205,16 @@ def test_what_a_person_cannot_do_is_said(ledger, clock, books, alarmist) -> None
     other = AlarmBooks(books.store, {}, [], clock)
     with pytest.raises(StopError, match="not among the instruments"):
         other.tick("LATISS")
+
+
+def test_new_limits_may_ask_for_fewer_exposures(ledger, clock, books, alarmist) -> None:
+    judged(ledger, clock, 1, "C05")
+    alarmist.round()
+    assert history(books) == []
+    once = {"raise": "1 of 1", "clear": "1 of 1"}
+    alarm = AlarmPersistence.model_validate({"serious": once})
+    tests = tuple(spec.model_copy(update={"alarm": alarm}) for spec in LIMITS.tests)
+    books.renew(replace(LIMITS, tests=tests))
+    judged(ledger, clock, 2, "C06")
+    alarmist.round()
+    assert (What.RAISED, NAME.replace("C05", "C06")) in history(books)

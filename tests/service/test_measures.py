@@ -19,9 +19,10 @@ from calwatch.ledger.store import Ledger
 from calwatch.service.daemon import Daemon
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.lifecycle import SystemClock
-from calwatch.service.measures import BUILD, LAST_JUDGED, LAST_PASSED, config_hash
+from calwatch.service.measures import BUILD, LAST_JUDGED, LAST_PASSED, config_hash, show_limits
 from calwatch.service.observing import Observing
 from calwatch.settings import Settings
+from calwatch.verify.limits import load_limits
 
 JUDGING = JudgeFactory(fakes.work, fakes.calib_types, fakes.unknown, fakes.merge)
 BOUNDED = {
@@ -178,6 +179,13 @@ def test_the_build_says_which_limits_and_configuration(repository, ledger: Ledge
     same = night.settings.model_copy(update={"ledger": "postgresql://u:secret@host/db"})
     other = night.settings.model_copy(update={"workers": 7})
     assert config_hash(same) == config_hash(night.settings) != config_hash(other)
+
+
+def test_new_limits_take_the_place_of_the_old(repository, ledger: Ledger) -> None:
+    night = Night(repository, ledger, limits="cp_verify")
+    show_limits(night.settings, "all", load_limits("dmtn101"))
+    (build,) = night.samples()["calwatch_build_info"]
+    assert build[2].startswith("dmtn101 ")
 
 
 def test_no_label_is_unbounded(repository, ledger: Ledger) -> None:

@@ -72,6 +72,10 @@ def look_at_registry(case: Case) -> Iterator[Finding]:
     if connection is None:
         yield skipped(REGISTRY, "there is no Kafka")
         return
+    kafka = case.settings.kafka
+    if case.role == "worker" or not (kafka.events or kafka.s3 or kafka.publish):
+        yield skipped(REGISTRY, "is not used")
+        return
     if connection.registry_url is None:
         yield fail(REGISTRY, "SCHEMA_MANAGER_REGISTRY_URL is not set", "set it")
         return

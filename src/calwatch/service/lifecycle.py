@@ -71,18 +71,20 @@ class Stop:
 
 @contextlib.contextmanager
 def reloaded_by_hangup(reload: Callable[[], Coroutine[Any, Any, None]] | None) -> Iterator[None]:
-    """Have SIGHUP call for a reload, while inside; without one, SIGHUP does nothing.
+    """Have SIGHUP call for a reload, while inside.
 
-    Outside the main thread (as some tests run it) the signal is left alone.
+    Without one, or outside the main thread (as some tests run it), the signal is left alone.
     """
+    if reload is None:
+        yield
+        return
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
     def begin() -> None:
-        if reload is not None:
-            task = loop.create_task(reload())
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+        task = loop.create_task(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     try:
         loop.add_signal_handler(signal.SIGHUP, begin)
