@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from calwatch.cli.main import main as entry
+from calwatch.ledger import copying
 from calwatch.ledger.store import Ledger
 
 HERE = Path(__file__).parent
@@ -176,3 +178,52 @@ def test_out_of_reach_is_3(command, path: Path) -> None:
     code, _, err = command("copy", path, "postgresql://calwatch@127.0.0.1:9/nothing")
     assert code == 3
     assert "no server answers there" in err
+
+
+def test_info_tells_of_an_unfinished_copy(
+    command, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copying, "_compare", broken)
+        code, _, err = command("copy", path, tmp_path / "new.db")
+    assert (code, err.strip().splitlines()[-1]) == (130, "calwatch: stopped")
+    _, out, _ = command("info", tmp_path / "new.db")
+    assert f"unfinished copy of  sqlite:///{path}" in out
+    code, out, _ = command("copy", path, tmp_path / "new.db")
+    assert code == 0
+    assert "(went on where it stood)" in out
+    assert "unfinished" not in command("info", tmp_path / "new.db")[1]
+
+
+@pytest.mark.services
+def test_the_daemon_goes_on_with_the_copy_as_if_nothing_had_been(
+    command, nights, tmp_path: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is judged stays judged, what is not yet is judged after the move, in PostgreSQL."""
+    chosen = [nights.jobs[3, "bias", n].exposure.exposure_id for n in (1, 9)]
+
+    def run(ledger: str, exposures: list[int]) -> list[str]:
+        config = tmp_path / "calwatch.yaml"
+        content = {
+            "repo": str(nights.root), "instruments": ["MiniCam"], "camera": nights.camera_file,
+            "ledger": ledger, "where": f"exposure IN ({', '.join(map(str, exposures))})",
+            "look_back_days": None, "workers": 1, "alarms": {"cadence_hours": {}},
+        }  # fmt: skip
+        config.write_text(yaml.safe_dump(content))
+        code = "from calwatch.cli.main import main; main()"
+        words = [sys.executable, "-c", code, "run", "--once", "-c", str(config)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+        assert done.returncode in (0, 1), done.stderr
+        return [json.loads(line)["event"] for line in done.stderr.splitlines()]
+
+    path = tmp_path / "first.db"
+    assert "exposure judged" in run(f"sqlite:///{path}", chosen[:1])
+    monkeypatch.setattr(copying, "SILENT_SECONDS", 0.0)  # the daemon has ended just now
+    assert command("copy", path, postgresql_url)[0] == 0
+    assert run(postgresql_url, chosen).count("exposure judged") == 1
+    ledger = Ledger.open(postgresql_url)
+    assert {key[0] for key in ledger.judged_keys("MiniCam")} == set(chosen)
+    ledger.close()
