@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
 from pathlib import Path
-
-sys.path.append(str(Path(__file__).parents[1] / "services"))
 
 import install
 
@@ -19,9 +17,7 @@ def bring(folder: Path) -> None:
 
 
 def binary() -> Path:
-    """Return the program; the test ends here, by name, where there is none."""
+    """Return the program, built at first use; where that cannot be the test ends here, by name."""
+    with contextlib.suppress(install.InstallError):
+        install.bring(PART, bring)
     return install.need(PART) / "cmd"
-
-
-if __name__ == "__main__":
-    install.bring(PART, bring)
