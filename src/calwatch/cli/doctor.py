@@ -55,6 +55,7 @@ def doctor(
 def _examine(config: Path | None, role: str, seconds: float) -> Sequence[Finding]:
     from calwatch.doctor.model import Case, fail, ok, skipped
     from calwatch.errors import CalwatchError
+    from calwatch.redaction import redact
     from calwatch.service.lifecycle import SystemClock
 
     name = "settings"
@@ -68,13 +69,16 @@ def _examine(config: Path | None, role: str, seconds: float) -> Sequence[Finding
         connection = load_connection()
     except CalwatchError as error:
         advice = "mend them: nothing else can be looked at before"
-        return [fail(name, str(error), advice), skipped("all else", "the settings are wrong")]
-    from calwatch.doctor.checks import checks, secrets
+        return [
+            fail(name, redact(str(error)), advice),
+            skipped("all else", "the settings are wrong"),
+        ]
+    from calwatch.doctor.checks import checks
     from calwatch.doctor.examine import examine
 
     case = Case(settings, connection, role, SystemClock().now)
     first = ok(name, f"{config or 'environment'}: nothing wrong")
-    return [first, *examine(checks(case), seconds, secrets(case))]
+    return [first, *examine(checks(case), seconds)]
 
 
 def _show(findings: Sequence[Finding]) -> None:

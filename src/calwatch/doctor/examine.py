@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from calwatch.doctor.model import Check, Finding, Status
+from calwatch.redaction import redact
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
-_SHORTEST = 4
-"""A secret that is shorter would be found in ordinary words."""
 _ADVICE = "mend what the message names"
 
 
@@ -40,9 +37,7 @@ class _Running:
         return self._found
 
 
-def examine(
-    checks: Sequence[Check], seconds: float, secrets: Collection[str] = ()
-) -> Iterator[Finding]:
+def examine(checks: Sequence[Check], seconds: float) -> Iterator[Finding]:
     """Run the checks side by side and yield what they find, in their order.
 
     Parameters
@@ -51,23 +46,14 @@ def examine(
         What to look at.
     seconds
         Each may take so long.
-    secrets
-        Never shown, wherever they turn up.
     """
     until = time.monotonic() + seconds
     running = [_Running(check) for check in checks]
     for one in running:
         for finding in one.findings(until, seconds):
-            yield _without(finding, secrets)
+            yield _without(finding)
 
 
-def _without(finding: Finding, secrets: Collection[str]) -> Finding:
-    return replace(finding, says=hide(finding.says, secrets), advice=hide(finding.advice, secrets))
-
-
-def hide(text: str, secrets: Collection[str]) -> str:
-    """Return text without secrets and without what stands before the @ of a URL."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST:
-            text = text.replace(secret, "***")
-    return _CREDENTIALS.sub("***@", text)
+def _without(finding: Finding) -> Finding:
+    """Return a finding without secrets, wherever they turned up."""
+    return replace(finding, says=redact(finding.says), advice=redact(finding.advice))
