@@ -45,3 +45,9 @@ def test_the_field_that_is_wrong_is_named() -> None:
     content["exposure"]["day_obs"] = "yesterday"
     with pytest.raises(RecordError, match=r"exposure\.day_obs"):
         codec.load(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000, b"\xff"])
+def test_hostile_json_is_no_job_and_no_crash(content: bytes) -> None:
+    with pytest.raises(RecordError, match="not a job"):
+        JobCodec().load(content)

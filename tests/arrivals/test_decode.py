@@ -290,3 +290,53 @@ def test_a_message_of_several_notifications() -> None:
     said = asyncio.run(decoder.read(BUCKET, value, NOW))
     assert [type(one) for one in said] == [Notice, Notice, Ignored]
     assert_ignored(read(b"\x00\x00\x00\x00\x01", topic=BUCKET), Reason.BAD_JSON)
+
+
+def doubling(levels: int, leaf: Any) -> dict[str, Any]:
+    """Return a schema of which each level has the one below twice."""
+    inner: Any = leaf
+    for level in range(levels):
+        fields = [
+            {"name": "a", "type": inner},
+            {"name": "b", "type": f"L{level - 1}" if level else leaf},
+        ]
+        inner = {"type": "record", "name": f"L{level}", "fields": fields}
+    known = [{"name": name, "type": type_} for name, type_ in READOUT_TYPES.items()]
+    return {"type": "record", "name": "e", "fields": [*known, {"name": "more", "type": inner}]}
+
+
+READOUT_TYPES = {
+    "imageName": "string", "additionalKeys": "string", "additionalValues": "string",
+    "timestampEndOfReadout": "double",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("within", [lambda s: s, lambda s: {"type": "array", "items": s}])
+@pytest.mark.parametrize("leaf", ["null", "int", {"type": "fixed", "name": "z", "size": 0}])
+def test_a_schema_that_doubles_with_every_line_is_refused_at_once(leaf: Any, within: Any) -> None:
+    schema = doubling(60, leaf)
+    schema["fields"][-1]["type"] = within(schema["fields"][-1]["type"])
+    said = asyncio.run(Decoder(Schemas(schema), CAMERAS).read(READOUT, bytes(50), NOW))
+    assert [one.reason for one in said] == [Reason.UNKNOWN_SCHEMA]
+
+
+def test_items_with_many_values_of_no_bytes_are_refused() -> None:
+    nothing = [{"name": f"n{n}", "type": "null"} for n in range(17)]
+    item = {"type": "record", "name": "i", "fields": [{"name": "x", "type": "int"}, *nothing]}
+    schema = doubling(0, {"type": "array", "items": item})
+    said = asyncio.run(Decoder(Schemas(schema), CAMERAS).read(READOUT, bytes(50), NOW))
+    assert "take no bytes" in said[0].text
+
+
+def test_an_event_as_wide_as_any_is_read() -> None:
+    fields = [{"name": name, "type": type_} for name, type_ in READOUT_TYPES.items()]
+    fields += [{"name": f"f{n}", "type": ["null", "double"]} for n in range(800)]
+    schema = {"type": "record", "name": "wide", "fields": fields}
+    end = NOW.timestamp() + 37
+    record = {"imageName": "MC_O_20261122_000010", "timestampEndOfReadout": end}
+    record |= {"additionalKeys": "imageType", "additionalValues": "BIAS"}
+    record |= {f"f{n}": None for n in range(800)}
+    said = asyncio.run(
+        Decoder(Schemas(schema), CAMERAS).read(READOUT, frame(0, avro(schema, record)), NOW)
+    )
+    assert isinstance(said[0], Expectation)

@@ -97,3 +97,41 @@ def test_a_card_seen_before_gives_the_same_again() -> None:
     long = _card("PROGRAM = 'a long &'")
     assert parse_cards(long + _card("CONTINUE  'string'")) == {"PROGRAM": "a long string"}
     assert parse_cards(long + _card("CONTINUE  'night'")) == {"PROGRAM": "a long night"}
+
+
+def _file(*cards: str) -> bytes:
+    """Return a file of one HDU without data."""
+    block = b"".join(map(_card, ["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0", *cards, "END"]))
+    return block.ljust(-(-len(block) // 2880) * 2880)
+
+
+@pytest.mark.parametrize("keyword", ["NAXIS", "ZNAXIS", "TFIELDS"])
+@pytest.mark.parametrize("number", ["1000", "4294967296", "9" * 60])
+def test_absurd_counts_are_refused_before_anybody_counts(keyword: str, number: str) -> None:
+    if keyword == "NAXIS":
+        content = _file().replace(_card("NAXIS   = 0"), _card(f"NAXIS   = {number}"))
+    else:
+        content = _file(f"{keyword:8s}= {number}")
+    with pytest.raises(RawError, match="no valid BITPIX and NAXIS"):
+        walk(content, "raw.fits")
+
+
+@pytest.mark.parametrize("axes", ["-1", "0", "T", "1.5", "'2'"])
+def test_an_image_without_a_number_of_axes_has_no_shape(axes: str) -> None:
+    (hdu,) = walk(_file("ZIMAGE  = T", f"ZNAXIS  = {axes}"), "raw.fits")
+    assert hdu.image_shape in ((), (0,))
+
+
+def test_absurdly_many_cards_and_hdus_are_refused() -> None:
+    with pytest.raises(RawError, match="within 20000 cards"):
+        walk(_file(*["CONTINUE  'more&'"] * 21_000), "raw.fits")
+    more = b"".join(map(_card, ["XTENSION= 'IMAGE   '", "BITPIX  = 8", "NAXIS   = 0", "END"]))
+    with pytest.raises(RawError, match="more than 1000 HDUs"):
+        walk(_file() + more.ljust(2880) * 1000, "raw.fits")
+
+
+def test_a_name_is_shown_up_to_the_length_of_a_card() -> None:
+    long = ["EXTNAME = 'x&'", *["CONTINUE  'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy&'"] * 100]
+    (hdu,) = walk(_file(*long), "raw.fits")
+    assert len(hdu.extname) > 1000
+    assert len(hdu.label) < 80

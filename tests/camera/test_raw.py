@@ -383,3 +383,60 @@ def test_without_checksums_a_count_the_converter_cannot_give_is_damage(
     hdus["Segment05"].data[7, 9] = value
     with pytest.raises(RawError, match=r"(?i)Segment05 is damaged: it decodes to values from"):
         read_raw(mini_raw(hdus, checksum=False), mini, detector)
+
+
+def test_a_damaged_gzip_tile_is_refused_at_once(
+    mini_raw: Writer, mini: Camera, detector: Detector, mini_pixels: np.ndarray
+) -> None:
+    """CFITSIO loops for ever over some of them."""
+    hdus = fits.HDUList([mini_hdus_primary()])
+    for amp, image in zip(detector.amplifiers, mini_pixels, strict=True):
+        options = {"compression_type": "GZIP_2", "tile_shape": (1, 147)}
+        hdus.append(fits.CompImageHDU(image, name=amp.hdu, **options))
+    path = mini_raw(hdus, checksum=False)
+    np.testing.assert_array_equal(read_raw(path, mini, detector).pixels, mini_pixels)
+    good = path.read_bytes()
+    with fits.open(path, disable_image_compression=True) as tables:
+        place = tables[1].fileinfo()["datLoc"]
+    for length in (0, 1, 2**31 - 1):  # of the first tile: none, nearly none, beyond the file
+        path.write_bytes(good[:place] + length.to_bytes(4, "big") + good[place + 4 :])
+        with pytest.raises(RawError, match="cannot be decoded"):
+            read_raw(path, mini, detector, checksums=False)
+
+
+def mini_hdus_primary() -> fits.PrimaryHDU:
+    """Return a primary HDU that names nothing that could contradict."""
+    primary = fits.PrimaryHDU()
+    primary.header["INSTRUME"] = "MiniCam"
+    return primary
+
+
+def test_a_zipped_bomb_and_a_file_beyond_all_bounds_are_refused(
+    mini_raw: Writer, mini: Camera, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = mini_raw()
+    monkeypatch.setattr("calwatch.camera.raw._MOST_BYTES", 1 << 20)
+    path.write_bytes(gzip.compress(path.read_bytes() + bytes(2 << 20)))
+    with pytest.raises(RawError, match="unzips to more than 1048576 bytes"):
+        read_raw(path, mini, detector)
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # sparse: it takes no room
+    with pytest.raises(RawError, match="has 1099511627776 bytes, more than any raw file"):
+        read_raw(path, mini, detector)
+
+
+@pytest.mark.parametrize("zero", [1e300, -1e300, 2.0**63, float("inf")])
+def test_an_absurd_offset_of_counts_is_refused(
+    tmp_path: Path, mini: Camera, detector: Detector, mini_pixels: np.ndarray, zero: float
+) -> None:
+    hdus = fits.HDUList([mini_hdus_primary()])
+    for amp, image in zip(detector.amplifiers, mini_pixels, strict=True):
+        hdus.append(fits.ImageHDU(image, name=amp.hdu))
+    path = tmp_path / "raw.fits"
+    hdus.writeto(path)
+    content = path.read_bytes()
+    at = content.index(b"GCOUNT  =")
+    card = f"BZERO   = {zero!s:>20s}".encode().ljust(80)
+    path.write_bytes(content[:at] + card + content[at + 80 :])
+    with pytest.raises(RawError, match="holds scaled values"):
+        read_raw(path, mini, detector, checksums=False)

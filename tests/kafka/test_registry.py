@@ -174,3 +174,34 @@ def test_a_password_in_the_url_is_sent_and_never_shown() -> None:
 def test_a_wrong_url_stops(url: str) -> None:
     with pytest.raises(StopError, match="schema registry"):
         SchemaRegistry(url)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_an_answer_without_end_is_not_read_to_its_end(told: bool) -> None:
+    read = 0
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self):
+            nonlocal read
+            while read < 1 << 30:
+                read += 1 << 20
+                yield bytes(1 << 20)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers = {"Content-Length": str(1 << 30)} if told else {}
+        return httpx.Response(200, headers=headers, stream=Endless())
+
+    with pytest.raises(RegistryError, match="more than 8388608 bytes"):
+        ask(answer, lambda registry: registry.schema(1))
+    assert read <= 16 << 20
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
+def test_json_that_is_nested_without_end_is_no_answer(text: str) -> None:
+    with pytest.raises(RegistryError, match="answers 200"):
+        ask(lambda _: httpx.Response(200, text=text), lambda registry: registry.schema(1))
+    with pytest.raises(UnknownSchemaError, match="cannot be read"):
+        ask(
+            lambda _: httpx.Response(200, json={"schema": text}),
+            lambda registry: registry.schema(1),
+        )

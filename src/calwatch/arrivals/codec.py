@@ -34,5 +34,5 @@ class JobCodec:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             raise RecordError(f"not a job: {place}: {first['msg']}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecordError(f"not a job: {error}") from error

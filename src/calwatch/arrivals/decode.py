@@ -25,6 +25,10 @@ from calwatch.kafka.wire import WireError, unframe
 LARGEST_BYTES = 256 * 1024
 """Of one message. A SAL event has a few hundred, a bucket's notification a few thousand."""
 _PLANS = 256
+_WIDEST = 5000
+"""Values in one message. A SAL event has some tens."""
+_MOST_IDLE = 16
+"""Of them such as take no bytes, so that within an array a byte never stands for many values."""
 
 Said = Notice | Expectation | Ignored
 
@@ -143,6 +147,7 @@ def _make_plan(kind: Kind, schema_id: int, schema: Mapping[str, Any]) -> _Plan |
         if absent:
             text = f"schema {schema_id} ({schema.get('name')}) has no {', '.join(absent)}"
             return Ignored(Reason.MISSING_FIELD, plain(text))
+        _check_narrow(head | {"fields": fields})
         _check_bounded(head | {"fields": fields}, {}, ())
         writer = fastavro.parse_schema(head | {"fields": fields})
         # The reader takes the writer's name: which event it is, the topic says. It takes the fields
@@ -205,6 +210,65 @@ def _check_bounded(schema: Any, named: dict[str, Any], inside: tuple[str, ...]) 
             _check_bounded(schema["values"], named, inside)
         elif not isinstance(kind, str):
             _check_bounded(kind, named, inside)
+
+
+def _check_narrow(schema: Any) -> None:
+    """Refuse schemas that say with a few lines that one message is made of very many values.
+
+    A record may name another twice, and that one yet another: each line doubles the values.
+
+    Raises
+    ------
+    ValueError
+        If there are more values than any event has, or more of them that take no bytes.
+    """
+    sizes = _Sizes()
+    values, idle = sizes.of(schema)
+    if values > _WIDEST:
+        raise ValueError(f"one message has more than {_WIDEST} values")
+    if idle > _MOST_IDLE:
+        raise ValueError(f"more than {_MOST_IDLE} values of a message take no bytes")
+
+
+class _Sizes:
+    """Counts the values in one message, those of arrays and maps once, each type once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int]] = {}
+
+    def of(self, schema: Any) -> tuple[int, int]:
+        """Return how many values there are, and how many of them take no bytes."""
+        if isinstance(schema, list):
+            branches = [self.of(branch) for branch in schema] or [(0, 0)]
+            idle = [0 if branch == "null" else self.of(branch)[1] for branch in schema] or [0]
+            return 1 + max(values for values, _ in branches), max(idle)
+        if isinstance(schema, str):
+            return self._known.get(_short(schema), (1, int(schema == "null")))
+        kind = schema["type"]
+        if not isinstance(kind, str):
+            return self.of(kind)
+        name = _short(str(schema.get("name", "")))
+        if name in self._known:
+            return self._known[name]
+        self._known[name] = (1, 0)  # a type within itself is told of elsewhere
+        found = self._inside(kind, schema)
+        if name:
+            self._known[name] = found
+        else:
+            del self._known[name]
+        return found
+
+    def _inside(self, kind: str, schema: Any) -> tuple[int, int]:
+        if kind in ("record", "error"):
+            parts = [self.of(field["type"]) for field in schema["fields"]]
+            idle = sum(nothing for _, nothing in parts) + (not parts)
+            return 1 + sum(values for values, _ in parts), idle
+        if kind in ("array", "map"):
+            values, idle = self.of(schema["items" if kind == "array" else "values"])
+            return 1 + values, idle
+        if kind == "fixed":
+            return 1, int(not schema["size"] > 0)
+        return self.of(kind)
 
 
 def _takes_nothing(schema: Any, named: Mapping[str, Any]) -> bool:

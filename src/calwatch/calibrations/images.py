@@ -16,7 +16,7 @@ from calwatch.calibrations.gzip_tiles import is_gzip_rows, read_gzip_rows
 from calwatch.calibrations.identity import check_detector, number, text
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import ImageCalibration, Units
-from calwatch.calibrations.tables import check_length, keywords
+from calwatch.calibrations.tables import check_length, check_structure, keywords
 from calwatch.camera.model import Detector
 from calwatch.errors import CalibrationError
 
@@ -54,6 +54,7 @@ def read_image_calibration(calib_type: str, path: Path, detector: Detector) -> I
         If the file cannot be read, is of another size, type or detector, or is a dark of no time.
     """
     try:
+        check_structure(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # cfitsio can loop for ever over a damaged GZIP tile; astropy raises.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import numpy as np
 from astropy.io import fits
 
 from calwatch.arrays import AnyArray, DoubleArray
-from calwatch.errors import CalibrationError
+from calwatch.camera.hdus import walk
+from calwatch.errors import CalibrationError, RawError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +109,27 @@ def read_tables(path: Path) -> list[CalibrationTable]:
         raise CalibrationError(f"{path}: cannot be read as a table: {error}") from error
 
 
+def check_structure(path: Path) -> None:
+    """Refuse a FITS file whose headers promise more than the file holds, or absurd counts.
+
+    astropy believes them: it makes a list of as many columns as ``TFIELDS`` says.
+
+    Raises
+    ------
+    CalibrationError
+        Naming what is wrong.
+    """
+    try:
+        with path.open("rb") as file:
+            # Let go of when nobody looks at it any more: only headers are ever read.
+            whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        walk(whole, str(path))
+    except RawError as error:
+        raise CalibrationError(str(error)) from None
+
+
 def _read_fits(path: Path) -> list[CalibrationTable]:
+    check_structure(path)
     tables = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

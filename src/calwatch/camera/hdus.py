@@ -18,6 +18,13 @@ _CARD = 80
 _END = b"END" + b" " * (_CARD - 3)
 _STRING = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
 _COMMENTARY = ("COMMENT", "HISTORY", "")
+_MOST_HDUS = 1000
+_MOST_CARDS = 20_000
+"""Of one header. A raw file has some twenty HDUs with a few hundred cards each."""
+_MOST_AXES = 999
+"""FITS Standard 4.0, §4.4.1; the same bound holds for the fields of a table."""
+_LONGEST_NAME = 68
+"""Characters of one that stands on one card."""
 _REMEMBERED_CARDS = 8192
 """Several times those of a raw file."""
 
@@ -40,7 +47,7 @@ class Hdu:
     @property
     def label(self) -> str:
         """The name used in messages."""
-        return f"HDU {self.extname or self.index}"
+        return f"HDU {self.extname[:_LONGEST_NAME] or self.index}"
 
     @property
     def compressed(self) -> bool:
@@ -58,7 +65,7 @@ class Hdu:
         """The shape of the image as a numpy array (last FITS axis first)."""
         z = "Z" if self.compressed else ""
         axes = self.header.get(f"{z}NAXIS")
-        if not isinstance(axes, int):
+        if not isinstance(axes, int) or not 0 < axes <= _MOST_AXES:
             return ()
         sizes = [self.header.get(f"{z}NAXIS{axis}") for axis in range(axes, 0, -1)]
         return tuple(size if isinstance(size, int) else 0 for size in sizes)
@@ -77,7 +84,8 @@ def walk(data: bytes | memoryview, source: str) -> list[Hdu]:
     Raises
     ------
     RawError
-        If the file is empty, is not FITS, ends inside an HDU, or an HDU has no proper header.
+        If the file is empty, is not FITS, ends inside an HDU, an HDU has no proper header, or there
+        are absurdly many HDUs, cards, axes or fields.
     """
     if not data:
         raise RawError(f"{source}: the file is empty")
@@ -94,6 +102,8 @@ def walk(data: bytes | memoryview, source: str) -> list[Hdu]:
             )
         if not hdus and start != b"SIMPLE  =":
             raise RawError(f"{source}: not a FITS file")
+        if len(hdus) == _MOST_HDUS:
+            raise RawError(f"{source}: there are more than {_MOST_HDUS} HDUs")
         hdu = _hdu(data, position, len(hdus), source)
         hdus.append(hdu)
         position = hdu.data_start + -(-hdu.data_size // BLOCK) * BLOCK
@@ -103,7 +113,10 @@ def walk(data: bytes | memoryview, source: str) -> list[Hdu]:
 def _hdu(data: bytes | memoryview, start: int, index: int, source: str) -> Hdu:
     cards = _cards(data, start)
     if cards is None:
-        raise RawError(f"{source}: HDU {index} has no end of header (the file is truncated)")
+        raise RawError(
+            f"{source}: HDU {index} has no end of header within {_MOST_CARDS} cards (the file is "
+            "truncated or damaged)"
+        )
     header = parse_cards(cards)
     data_start = start + -(-(len(cards) + _CARD) // BLOCK) * BLOCK
     try:
@@ -121,7 +134,7 @@ def _hdu(data: bytes | memoryview, start: int, index: int, source: str) -> Hdu:
 
 def _cards(data: bytes | memoryview, start: int) -> bytes | None:
     """Return a header's cards up to its END card; None if there is none."""
-    for at in range(start, len(data), BLOCK):
+    for at in range(start, min(len(data), start + _MOST_CARDS * _CARD), BLOCK):
         block = bytes(data[at : at + BLOCK])
         end = block.find(_END)
         while end >= 0 and end % _CARD:
@@ -132,6 +145,10 @@ def _cards(data: bytes | memoryview, start: int) -> bytes | None:
 
 
 def _data_size(header: dict[str, Any]) -> int:
+    for key in ("NAXIS", "ZNAXIS", "TFIELDS"):
+        # Whoever reads on makes lists of so many, before anything else is looked at.
+        if isinstance(header.get(key), int) and header[key] > _MOST_AXES:
+            raise ValueError(key)
     axes = [_count(header[f"NAXIS{axis}"]) for axis in range(1, _count(header["NAXIS"]) + 1)]
     bitpix = header["BITPIX"]
     if bitpix not in (8, 16, 32, 64, -32, -64):

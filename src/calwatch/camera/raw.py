@@ -6,9 +6,7 @@ is of the detector asked for.
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import FileIO
@@ -26,7 +24,11 @@ from calwatch.camera.raw_checks import amplifier_hdus, check_identity, merged_he
 from calwatch.camera.raw_images import ImageReader
 from calwatch.camera.raw_tiles import RawTiles, decoded, find_tiles
 from calwatch.camera.rice import PADDING
+from calwatch.camera.unzip import MAGIC, UnzipError, unzip
 from calwatch.errors import ChecksumError, RawError, UnreachableFileError
+
+_MOST_BYTES = 1 << 30
+"""Of one file, unzipped. A CCD of LSSTCam has 75 MB uncompressed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,12 +118,15 @@ def _padded_bytes(path: Path) -> NDArray[np.uint8]:
     """Return the content of a file, unzipped, and `PADDING` zeros after it."""
     try:
         with path.open("rb", buffering=0) as file:
-            content = np.empty(os.fstat(file.fileno()).st_size + PADDING, dtype=np.uint8)
+            stored = os.fstat(file.fileno()).st_size
+            if stored > _MOST_BYTES:
+                raise RawError(f"{path.name}: has {stored} bytes, more than any raw file")
+            content = np.empty(stored + PADDING, dtype=np.uint8)
             size = _fill(content.data[:-PADDING], file)
     except OSError as error:
         raise UnreachableFileError(f"{path}: cannot be read ({error.strerror})") from error
-    if content[:2].tobytes() == b"\x1f\x8b":
-        unzipped = _unzip(content[:size].tobytes(), path.name)
+    if content[:2].tobytes() == MAGIC:
+        unzipped = _unzip(content[:size].data, path.name)
         # A bytearray: kernels are compiled for arrays that can be written.
         return np.frombuffer(bytearray(unzipped + bytes(PADDING)), dtype=np.uint8)
     content[size:] = 0
@@ -136,11 +141,11 @@ def _fill(buffer: memoryview, file: FileIO) -> int:
     return size
 
 
-def _unzip(content: bytes, source: str) -> bytes:
+def _unzip(content: memoryview, source: str) -> bytes:
     try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise RawError(f"{source}: damaged or truncated gzip file ({error})") from error
+        return unzip(content, _MOST_BYTES)
+    except UnzipError as error:
+        raise RawError(f"{source}: {error}") from error
 
 
 def _without_proof(data: memoryview, hdus: Mapping[str, Hdu], source: str) -> set[str]:

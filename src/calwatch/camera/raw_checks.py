@@ -81,7 +81,7 @@ def check_identity(
             value = str(header.get(keyword) or "").strip()
             if value and words and value.lower() not in {word.lower() for word in words}:
                 raise RawError(
-                    f"{source}: {keyword} is {value!r}, but detector {detector.name} of "
+                    f"{source}: {keyword} is {value[:68]!r}, but detector {detector.name} of "
                     f"{camera.instrument} has {' or '.join(words)}"
                 )
 

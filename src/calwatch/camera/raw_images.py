@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from calwatch.arrays import AnyArray
 from calwatch.camera.hdus import Hdu
 from calwatch.errors import RawError
 
+_LARGEST_ZERO = 2**62
+"""Of BZERO: added to 32 bits it is far from the end of 64."""
 _PLAIN_PATH = re.compile(r"^[\w./-]+$", re.ASCII)
 
 
@@ -32,6 +36,7 @@ class ImageReader:
         self._data = data
         self._source = path.name
         self._fits: Any = None
+        self._tables: Any = None
         self._descriptor = -1
 
     def __enter__(self) -> ImageReader:
@@ -40,6 +45,8 @@ class ImageReader:
     def __exit__(self, *_: object) -> None:
         if self._fits is not None:
             self._fits.close()
+        if self._tables is not None:
+            self._tables.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
@@ -51,6 +58,8 @@ class ImageReader:
         RawError
             If it cannot be decoded, or holds anything but whole numbers of 32 bits.
         """
+        if hdu.compressed and str(hdu.header.get("ZCMPTYPE")).startswith("GZIP"):
+            return self._zipped(hdu)
         if hdu.compressed:
             return self._compressed(hdu)
         return _uncompressed(self._data, hdu, self._source)
@@ -65,6 +74,22 @@ class ImageReader:
                 f"{self._source}: {hdu.label} cannot be decoded ({_cause(error)})"
             ) from error
         return _as_int32(image, hdu, self._source)
+
+    def _zipped(self, hdu: Hdu) -> AnyArray:
+        """Read with astropy: CFITSIO can loop for ever over a damaged GZIP tile."""
+        from astropy.io import fits
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if self._tables is None:
+                    self._tables = fits.open(io.BytesIO(self._data), memmap=False)
+                image = np.asarray(self._tables[hdu.index].data)
+        except Exception as error:  # a damaged file can make astropy raise nearly anything
+            raise RawError(
+                f"{self._source}: {hdu.label} cannot be decoded ({_cause(error)})"
+            ) from error
+        return _as_int32(image.astype(image.dtype.newbyteorder("=")), hdu, self._source)
 
     def _open(self) -> Any:
         import fitsio
@@ -89,7 +114,7 @@ def _uncompressed(data: memoryview, hdu: Hdu, source: str) -> AnyArray:
     rows, columns = hdu.image_shape
     image: AnyArray = np.frombuffer(data, kind, rows * columns, hdu.data_start)
     zero, scale = hdu.header.get("BZERO", 0), hdu.header.get("BSCALE", 1)
-    if scale not in (1, None) or not _is_whole(zero):
+    if scale not in (1, None) or not _is_whole(zero) or abs(zero or 0) > _LARGEST_ZERO:
         raise RawError(f"{source}: {hdu.label} holds scaled values (BSCALE {scale}, BZERO {zero})")
     if zero:
         image = image.astype(np.int64) + int(zero)

@@ -16,6 +16,8 @@ from calwatch.errors import CalwatchError, StopError, WaitError
 from calwatch.kafka.connection import check_url
 
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+_MOST_BYTES = 8 * 1024 * 1024
+"""Of one answer. Our own schemas, the widest that are known to us, have a quarter of one."""
 _CACHED = 512
 """Schemas kept; a service sees a few dozen."""
 _UNKNOWN_SECONDS = 30.0
@@ -188,6 +190,30 @@ class SchemaRegistry:
                 f"schema registry {self.name}: schema {schema_id} {error}"
             ) from None
 
+    async def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+        """Ask, and read the answer up to a size.
+
+        Raises
+        ------
+        RegistryError
+            If it is longer.
+        """
+        async with self._client.stream(method, self.name + path, json=body) as response:
+            content = bytearray()
+            if not _too_long(response):
+                async for part in response.aiter_bytes():
+                    content += part
+                    if len(content) > _MOST_BYTES:
+                        break
+            if _too_long(response) or len(content) > _MOST_BYTES:
+                raise RegistryError(
+                    f"schema registry {self.name}: {method} {path}: answers with more than "
+                    f"{_MOST_BYTES} bytes"
+                )
+            return httpx.Response(
+                response.status_code, content=bytes(content), request=response.request
+            )
+
     def _id(self, answer: dict[str, Any]) -> int:
         number = answer.get("id")
         if not isinstance(number, int) or isinstance(number, bool):
@@ -199,7 +225,7 @@ class SchemaRegistry:
     ) -> dict[str, Any] | None:
         """Ask, and return the answer; None if what was asked for does not exist."""
         try:
-            response = await self._client.request(method, self.name + path, json=body)
+            response = await self._answer(method, path, body)
         except httpx.HTTPError as error:
             cause = str(error) or type(error).__name__
             raise RegistryError(f"schema registry {self.name}: {cause}") from error
@@ -217,6 +243,13 @@ class SchemaRegistry:
         raise RegistryError(f"{where}: answers {response.status_code} {text}".rstrip())
 
 
+def _too_long(response: httpx.Response) -> bool:
+    try:
+        return int(response.headers.get("Content-Length", "0")) > _MOST_BYTES
+    except ValueError:
+        return False
+
+
 def _quoted(subject: str) -> str:
     return quote(subject, safe="")
 
@@ -229,7 +262,7 @@ def _text(schema: Schema) -> str:
 def _json(response: httpx.Response) -> dict[str, Any] | None:
     try:
         content = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -249,7 +282,7 @@ def _record(answer: dict[str, Any]) -> Schema:
         raise ValueError("refers to other schemas, which is not supported")
     try:
         schema = json.loads(answer["schema"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ValueError("cannot be read") from None
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise ValueError("is no record")
