@@ -227,6 +227,46 @@ def test_interrupted_it_goes_on_and_no_daemon_starts_on_a_half(
     target.close()
 
 
+@pytest.mark.services
+def test_a_server_that_breaks_off_is_named_and_the_copy_goes_on(
+    new_url: NewUrl, postgresql_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = new_url("sqlite"), new_url("postgresql")
+    fill(source)
+    monkeypatch.setattr(plain_rows, "LARGE_ROWS", 2)
+    claim = copying._claim
+    claims: list[int] = []
+
+    def break_off(connection, engine, progress) -> None:
+        claim(connection, engine, progress)
+        claims.append(1)
+        if len(claims) == 5:
+            database = target.rpartition("/")[2]
+            other = open_engine(parse_url(postgresql_server), 1.0)
+            with writing(other) as server:
+                ask = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+                server.execute(text(ask), {"name": database})
+            other.dispose()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copying, "_claim", break_off)
+        with pytest.raises(LedgerError, match=r"^ledger postgresql.*: ") as caught:
+            copy_ledger(source, target)
+    assert caught.value.exit_code == 3
+    assert postgresql.PASSWORD not in str(caught.value)
+    assert copy_ledger(source, target).resumed
+
+
+@pytest.mark.services
+def test_text_that_postgresql_cannot_hold_is_named(new_url: NewUrl) -> None:
+    source, target = new_url("sqlite"), new_url("postgresql")
+    fill(source)
+    with sqlite3.connect(source.removeprefix("sqlite:///")) as database:
+        database.execute("UPDATE judgement SET reason = 'a' || char(0) || 'b' WHERE id = 3")
+    with pytest.raises(LedgerError, match="NUL"):
+        copy_ledger(source, target)
+
+
 def test_a_target_that_holds_something_is_refused(new_url: NewUrl) -> None:
     source, other, target = (new_url("sqlite") for _ in range(3))
     fill(source)
