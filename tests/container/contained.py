@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,7 @@ class Container:
         ]
         for place, folder in volumes.items():
             inside = f"{root}{shlex.quote(place)}"
-            lines.append(f"mount --bind {shlex.quote(str(folder))} {inside}")
+            lines += [f"mkdir -p {inside}", f"mount --bind {shlex.quote(str(folder))} {inside}"]
             if place.startswith("/etc"):
                 lines.append(f"mount -o remount,bind,ro {inside}")
         lines.append(f"mount -o remount,bind,ro {root}")
@@ -110,6 +111,21 @@ class Container:
             if self.process.poll() is not None:
                 return None
             time.sleep(0.05)
+        return None
+
+    def hears(self, seconds: float) -> float | None:
+        """Wait until its first process has a handler for SIGTERM; return seconds, or None.
+
+        Before that the kernel drops the signal: it has no default for a first process.
+        """
+        bit = 1 << (signal.SIGTERM - 1)
+        while time.monotonic() - self.began < seconds:
+            with suppress(OSError, IndexError, StopIteration):  # it is not there yet
+                status = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+                mask = next(line for line in status if line.startswith("SigCgt:"))
+                if int(mask.split()[1], 16) & bit:
+                    return time.monotonic() - self.began
+            time.sleep(0.005)
         return None
 
     def said(self) -> str:
