@@ -249,3 +249,11 @@ def test_processes_share_it(tmp_path, part) -> None:
         held = [path for path in tmp_path.iterdir() if path.is_dir()]
         total = sum(file.stat().st_size for folder in held for file in folder.iterdir())
         assert total <= 5 * 8000 + SLACK
+
+
+@pytest.mark.parametrize("key", ["../x", "a/b", "", ".", "..", "/etc", "a\0", "x" * 200, "a b"])
+def test_no_key_leads_out_of_the_folder(tmp_path: Path, key: str) -> None:
+    store = ArrayStore(tmp_path / "store", 1 << 20)
+    with pytest.raises(ValueError, match="cannot be the name"):
+        store.get(key, lambda: pytest.fail("nothing is made for it"))
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,7 @@ import structlog
 
 from calwatch.arrays import AnyArray
 
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _ENTRY = "entry.json"
 _PARTIAL = ".partial"
 _SPACE = "space"
@@ -86,7 +88,14 @@ class ArrayStore:
             Names one unchanging content; letters, digits, ``-`` and ``_``.
         make
             Gives the content. An error it raises passes through and nothing is kept.
+
+        Raises
+        ------
+        ValueError
+            If the key holds anything else: it becomes the name of a folder.
         """
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"{key[:60]!r} cannot be the name of an entry")
         found = self._read(key)
         if found is not None:
             return found

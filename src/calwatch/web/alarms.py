@@ -19,7 +19,8 @@ from calwatch.service.alarm_desk import ACTIONS, Order, OrderError, act, numbere
 from calwatch.service.alarm_words import body_of, count_line, gravest_first
 from calwatch.web.alarm_tables import alarms_table, values_table
 from calwatch.web.api import id_of, site_of
-from calwatch.web.auth import require, token_of
+from calwatch.web.audit import note_change, note_refusal
+from calwatch.web.auth import RefusedError, require, token_of
 from calwatch.web.bodies import read_form, severity_of
 from calwatch.web.errors import status_of
 from calwatch.web.render import render
@@ -76,8 +77,12 @@ async def post_form(request: Request) -> Response:
     try:
         fields = await read_form(request)
         require(site.web, fields.get("token", "").strip())
-        await asyncio.to_thread(act, site.books, alarm_id, action, _order(action, fields))
+        order = _order(action, fields)
+        await asyncio.to_thread(act, site.books, alarm_id, action, order)
+        note_change(request, alarm_id, action, order.who)
     except CalwatchError as error:
+        if isinstance(error, RefusedError):
+            note_refusal(request, alarm_id, action, error)
         content = await asyncio.to_thread(_one, site, request)
         refused = {"problem": str(error), "fields": {k: fields.get(k, "") for k in ("who", "why")}}
         return render(

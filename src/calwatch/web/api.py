@@ -14,7 +14,8 @@ from calwatch.alarms.model import Numbered
 from calwatch.service.alarm_desk import ACTIONS, NoSuchAlarmError, OrderError, act, numbered
 from calwatch.service.alarm_documents import alarm_document, transition_document
 from calwatch.service.alarm_words import gravest_first
-from calwatch.web.auth import bearer, require
+from calwatch.web.audit import note_change, note_refusal
+from calwatch.web.auth import RefusedError, bearer, require
 from calwatch.web.bodies import order_of, read_json
 from calwatch.web.site import Site
 
@@ -84,10 +85,15 @@ async def get_history(request: Request) -> Response:
 async def post_action(request: Request) -> Response:
     """Acknowledge, mute or end an alarm; answer with the alarm as it is afterwards."""
     site, alarm_id = site_of(request), id_of(request)
-    require(site.web, bearer(request))
-    order = order_of(await read_json(request))
     action = request.url.path.rpartition("/")[2]
+    try:
+        require(site.web, bearer(request))
+    except RefusedError as error:
+        note_refusal(request, alarm_id, action, error)
+        raise
+    order = order_of(await read_json(request))
     found = await asyncio.to_thread(act, site.books, alarm_id, action, order)
+    note_change(request, alarm_id, action, order.who)
     return JSONResponse(alarm_document(found))
 
 
