@@ -55,10 +55,12 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
     from calwatch.kafka.connection import load_connection
     from calwatch.service.judge_factory import judge_factory, worker_arguments
     from calwatch.service.judge_settings import JudgeSettings
+    from calwatch.service.lifecycle import hangups_held
     from calwatch.service.limits_in_force import LimitsInForce
     from calwatch.service.logs import set_up_logs
     from calwatch.settings import load_settings
 
+    ctx.with_resource(hangups_held())
     settings = load_settings(config)
     connection = load_connection()
     set_up_logs(settings.log)

@@ -70,6 +70,18 @@ class Stop:
 
 
 @contextlib.contextmanager
+def hangups_held() -> Iterator[None]:
+    """Let SIGHUP wait, while inside, for `reloaded_by_hangup`: until then it would be the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        while signal.sigtimedwait({signal.SIGHUP}, 0) is not None:
+            pass  # nobody is left to hear it
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
 def reloaded_by_hangup(reload: Callable[[], Coroutine[Any, Any, None]] | None) -> Iterator[None]:
     """Have SIGHUP call for a reload, while inside.
 
@@ -91,9 +103,11 @@ def reloaded_by_hangup(reload: Callable[[], Coroutine[Any, Any, None]] | None) -
     except (RuntimeError, ValueError, NotImplementedError):
         yield
         return
+    held = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # what waited comes now
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         loop.remove_signal_handler(signal.SIGHUP)
 
 
