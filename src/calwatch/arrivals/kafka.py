@@ -29,6 +29,7 @@ from calwatch.errors import WaitError
 from calwatch.kafka.causes import cause_of, in_words
 from calwatch.kafka.closing import end_task, give_up
 from calwatch.kafka.connection import KafkaConnection
+from calwatch.kafka.silence import SECONDS, Silence
 
 Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
@@ -46,8 +47,6 @@ _COMMIT_EVERY_SECONDS = 1.0
 _COMMIT_SECONDS = 15.0
 _RETRY_MS = 500
 """Between two tries of aiokafka; its own 100 mean 36 calls a second of a broker that is away."""
-_SILENT_SECONDS = 30.0
-"""After so long without a message the brokers are asked whether they still let us in."""
 _MOST_WAITING = 2000
 """Arrivals not fetched yet; of more only *look now* is kept."""
 
@@ -120,7 +119,7 @@ class KafkaSource:
         wait: Callable[[int], float] = wait_seconds,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         client_options: Mapping[str, Any] | None = None,
-        silent_seconds: float = _SILENT_SECONDS,
+        silent_seconds: float = SECONDS,
     ) -> None:
         self._connection = connection
         self._silent_seconds = silent_seconds
@@ -242,8 +241,7 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
         silent_seconds: float,
     ) -> None:
         self._consumer = consumer
-        self._silent_seconds = silent_seconds
-        self._heard = asyncio.get_running_loop().time()
+        self._silence = Silence(consumer, silent_seconds)
         self._wanted = wanted
         self._taking = taking
         self._counters = counters
@@ -271,8 +269,7 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
         Raises
         ------
         KafkaError
-            If the brokers refuse, or none has been to be reached for a while: aiokafka itself would
-            go on for ever with a password or a certificate that is good no more.
+            If the brokers refuse, or none has been to be reached for a while.
         """
         while True:
             await self._subscribe()
@@ -285,16 +282,7 @@ class _Reading(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka giv
             if batch:
                 await self._take(batch)
             await self._commit()
-            await self._listen(heard=bool(batch))
-
-    async def _listen(self, *, heard: bool) -> None:
-        """After a silence ask the brokers anything; whoever is shut out is silent, too."""
-        now = asyncio.get_running_loop().time()
-        if not heard and now - self._heard >= self._silent_seconds:
-            await self._consumer.topics()
-            heard = True
-        if heard:
-            self._heard = now
+            await self._silence.listen(heard=bool(batch))
 
     async def _subscribe(self) -> None:
         """Subscribe to the topics that are there; name the others, and look again later."""

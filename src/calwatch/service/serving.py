@@ -19,6 +19,7 @@ from calwatch.arrivals.kafka import SourceState
 from calwatch.errors import RecordError, WaitError
 from calwatch.kafka.causes import cause_of, in_words
 from calwatch.kafka.closing import give_up
+from calwatch.kafka.silence import Silence
 from calwatch.ledger.store import Ledger
 from calwatch.service.doing import RECORD, Performer, names, telling
 from calwatch.service.judging import JudgeFactory
@@ -168,10 +169,11 @@ class JobServer:
         consumer.subscribe([self._topic], listener=_Forgetting(self._offsets, self._positions))
         try:
             await consumer.start()
-            self._consumer = consumer
+            self._consumer, silence = consumer, Silence(consumer)
             while not self._stop.asked:
-                await self._take_some(consumer)
+                heard = await self._take_some(consumer)
                 await self._commit(consumer)
+                await silence.listen(heard=heard)
             self._performer.drop_waiting()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=self._settings.timeouts.shutdown_seconds)
@@ -182,8 +184,11 @@ class JobServer:
             self._consumer = None
             await give_up(consumer)
 
-    async def _take_some(self, consumer: AIOKafkaConsumer) -> None:
-        """Poll, which tells the broker that we live, and take no more than there is room for."""
+    async def _take_some(self, consumer: AIOKafkaConsumer) -> bool:
+        """Poll, which tells the broker that we live, and take no more than there is room for.
+
+        Tell whether there was anything.
+        """
         room = self._settings.workers * JOBS_PER_WORKER - self._offsets.in_hand
         held = consumer.assignment() if room <= 0 else ()
         consumer.pause(*held)
@@ -200,6 +205,7 @@ class JobServer:
                 task = asyncio.create_task(work)
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+        return bool(records)
 
     async def _commit(self, consumer: AIOKafkaConsumer) -> None:
         offsets = self._offsets.take()
