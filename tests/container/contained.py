@@ -145,7 +145,10 @@ class Container:
     def kill(self) -> None:
         """End it at once, with all it started."""
         if self.process.poll() is None:
-            self.process.kill()  # --kill-child takes the namespace with it
+            # Not left to --kill-child: that is forgotten when a process takes another user.
+            with suppress(OSError, IndexError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.process.kill()
             self.process.wait()
 
     def zombies(self) -> tuple[int, int]:
