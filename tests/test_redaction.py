@@ -325,3 +325,22 @@ def test_hooks_are_installed_once_and_harmless() -> None:
     with redirect_stderr(stream):
         sys.excepthook(ValueError, ValueError("plain"), None)
     assert stream.getvalue() == "ValueError: plain\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--role", "hunter2-of-the-summit"],
+        ["run", "--config", "/no/such/hunter2-of-the-summit"],
+        ["verify", "postgresql://u:other-w0rd@h/hunter2-of-the-summit", "--instrument", "LATISS"],
+    ],
+)
+def test_the_command_line_says_what_is_wrong_without_secrets(words: list[str]) -> None:
+    code = f"import sys; sys.argv = ['calwatch', *{words!r}]\n"
+    code += "from calwatch.cli.main import main\nmain()"
+    values = {**os.environ, **BASE, "KAFKA_SASL_PASSWORD": "hunter2-of-the-summit"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=values)
+    assert done.returncode in (2, 3)
+    assert MASK in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "other-w0rd" not in done.stdout + done.stderr
