@@ -88,7 +88,7 @@ def camera(detector):
 def image_calibration(detector):
     def make(calib_type, image, *, units=Units.ELECTRON, mask=None, variance=None, dark_time=1.0):
         image = np.broadcast_to(np.asarray(image, np.float32), detector.shape).copy()
-        mask = np.zeros(image.shape, np.int32) if mask is None else mask
+        mask = np.zeros(image.shape, np.uint16) if mask is None else mask
         variance = np.zeros(image.shape, np.float32) if variance is None else variance
         return ImageCalibration(calib_type, image, mask, variance, units, dark_time, "", {})
 

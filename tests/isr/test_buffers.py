@@ -34,7 +34,7 @@ def test_in_place_gives_the_same_numbers(detector):
 def test_images_in_place(detector, image_calibration):
     rng = np.random.default_rng(0)
     image = rng.normal(100, 5, detector.shape).astype(np.float32)
-    mask = (rng.random(detector.shape) < 0.1).astype(np.int32)
+    mask = (rng.random(detector.shape) < 0.1).astype(np.uint16)
     exposure = Masked(image, mask, np.ones_like(image))
     flat = image_calibration("flat", rng.uniform(0.9, 1.1, detector.shape))
     fresh = divide_by_flat(exposure, flat)

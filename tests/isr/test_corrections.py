@@ -25,7 +25,7 @@ from calwatch.isr.corrections import (
 def exposure(detector, image=100.0, mask=0, variance=4.0):
     return Masked(
         np.full(detector.shape, image, np.float32),
-        np.full(detector.shape, mask, np.int32),
+        np.full(detector.shape, mask, np.uint16),
         np.full(detector.shape, variance, np.float32),
     )
 
@@ -46,7 +46,7 @@ def test_bad_amplifiers(detector):
 
 
 def test_scaled_subtraction_joins_masks_and_variances(detector, image_calibration):
-    mask = np.zeros(detector.shape, np.int32)
+    mask = np.zeros(detector.shape, np.uint16)
     mask[3, 4] = Mask.BAD
     dark = image_calibration(
         "dark", 2.0, mask=mask, variance=np.full(detector.shape, 0.5, np.float32)
@@ -82,7 +82,7 @@ def test_units(image_calibration):
 
 
 def test_defects_are_cut_at_the_border(detector):
-    mask = np.full(detector.shape, int(Mask.SAT), np.int32)
+    mask = np.full(detector.shape, int(Mask.SAT), np.uint16)
     got = mask_defects(mask, Defects((Box(-2, -2, 4, 3), Box(58, 100, 10, 1)), {}))
     bad = np.argwhere(got & Mask.BAD).tolist()
     assert bad == [[0, 0], [0, 1], [100, 58], [100, 59]]
@@ -92,7 +92,7 @@ def test_defects_are_cut_at_the_border(detector):
 
 def test_nan_mask(detector):
     image = np.zeros(detector.shape, np.float32)
-    mask = np.ones(detector.shape, np.int32)
+    mask = np.ones(detector.shape, np.uint16)
     assert not (mask_not_finite(image, mask) & Mask.UNMASKEDNAN).any()
     image[1, 2], image[3, 4] = np.nan, np.inf
     got = mask_not_finite(image, mask)
@@ -120,7 +120,7 @@ def test_flat_variance_is_that_of_a_quotient(detector, image_calibration):
 
 
 def test_flat_without_data_or_with_zeros(detector, image_calibration):
-    mask = np.zeros(detector.shape, np.int32)
+    mask = np.zeros(detector.shape, np.uint16)
     mask[0, 0] = Mask.NO_DATA
     flat = image_calibration("flat", 1.0, units=Units.NONE, mask=mask)
     flat.image[0, 0], flat.image[0, 1] = np.nan, 0.0

@@ -21,7 +21,7 @@ from calwatch.isr.variance_terms import plain_terms
 def _frame(seed=0, shape=(60, 70), noise=6.0):
     rng = np.random.default_rng(seed)
     image = rng.normal(0.0, noise, shape).astype(np.float32)
-    return image, np.zeros(shape, np.int32), np.full(shape, noise**2, np.float32)
+    return image, np.zeros(shape, np.uint16), np.full(shape, noise**2, np.float32)
 
 
 def _struck_frame(seed, background, fault):

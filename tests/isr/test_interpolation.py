@@ -17,7 +17,7 @@ def test_rows_equal_np_interp(seed, columns, share):
     image = rng.normal(0, 10, (6, columns)).astype(np.float32)
     bad = rng.random(image.shape) < share
     image[bad & (rng.random(image.shape) < 0.3)] = np.nan
-    mask = np.where(bad, rng.choice([Mask.BAD, Mask.UNMASKEDNAN], image.shape), 0).astype(np.int32)
+    mask = np.where(bad, rng.choice([Mask.BAD, Mask.UNMASKEDNAN], image.shape), 0).astype(np.uint16)
     filled, marked = interpolate_masked(image, mask)
     x = np.arange(columns)
     for y in range(6):
@@ -36,7 +36,7 @@ def test_saturation_is_grown_by_one_pixel():
     image = np.zeros((3, 7), np.float32)
     image[1, 2:5] = 1000
     image[0, 3] = image[2, 3] = 500
-    mask = np.zeros(image.shape, np.int32)
+    mask = np.zeros(image.shape, np.uint16)
     mask[1, 3] = Mask.SAT
     filled, marked = interpolate_masked(image, mask)
     assert not filled.any()
@@ -47,7 +47,7 @@ def test_saturation_is_grown_by_one_pixel():
 
 def test_neighbours_that_are_not_finite_do_not_count():
     image = np.array([[1, np.inf, 0, 0, np.nan, 7]], np.float32)
-    mask = np.array([[0, 0, 1, 1, 0, 0]], np.int32)
+    mask = np.array([[0, 0, 1, 1, 0, 0]], np.uint16)
     filled, marked = interpolate_masked(image, mask)
     assert filled[0, 2:4] == pytest.approx([1 + 6 * 2 / 5, 1 + 6 * 3 / 5])
     assert np.isinf(filled[0, 1])
@@ -57,7 +57,7 @@ def test_neighbours_that_are_not_finite_do_not_count():
 
 def test_other_bits_are_not_interpolated():
     image = np.arange(5, dtype=np.float32)[None]
-    mask = np.full((1, 5), Mask.CROSSTALK | Mask.SUSPECT | Mask.NO_DATA, np.int32)
+    mask = np.full((1, 5), Mask.CROSSTALK | Mask.SUSPECT | Mask.NO_DATA, np.uint16)
     filled, marked = interpolate_masked(image, mask)
     assert np.array_equal(filled, image)
     assert np.array_equal(marked, mask)

@@ -57,7 +57,7 @@ def test_pixels_without_values_are_nan() -> None:
 
 
 @given(
-    hnp.arrays(np.int32, (9, 11), elements=st.sampled_from([0, 0, 0, 0, 1, 2, 4, 6])),
+    hnp.arrays(np.uint16, (9, 11), elements=st.sampled_from([0, 0, 0, 0, 1, 2, 4, 6])),
     st.integers(0, 3),
 )
 def test_cosmic_rays_grow_as_by_dilation_and_bad_pixels_do_not(mask, reach: int) -> None:

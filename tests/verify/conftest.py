@@ -82,7 +82,7 @@ def _calibration(calib_type, value, variance, units, **metadata) -> ImageCalibra
     return ImageCalibration(
         calib_type=calib_type,
         image=np.full(shape, value, np.float32),
-        mask=np.zeros(shape, np.int32),
+        mask=np.zeros(shape, np.uint16),
         variance=np.full(shape, variance, np.float32),
         units=units,
         dark_time=1.0,
@@ -142,7 +142,7 @@ def make_frame(detector, calibrations) -> Callable[..., Frame]:
         steps = {"bias": ("bias",), "dark": ("bias", "dark"), "flat": ("bias", "dark", "flat")}
         isr = IsrResult(
             image=image,
-            mask=np.zeros(shape, np.int32),
+            mask=np.zeros(shape, np.uint16),
             variance=variance,
             gain=np.full(4, GAIN),
             read_noise=np.full(4, NOISE),

@@ -19,7 +19,7 @@ def frame(detector: Detector, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a frame with defects, holes and an amplifier that is all masked."""
     rng = np.random.default_rng(seed)
     image = rng.normal(1000.0, 5.0, detector.shape).astype(np.float32)
-    mask = np.zeros(detector.shape, np.int32)
+    mask = np.zeros(detector.shape, np.uint16)
     for bit in (Mask.BAD, Mask.NO_DATA, Mask.CROSSTALK):
         rows, columns = rng.integers(0, detector.shape, (50, 2)).T
         mask[rows, columns] |= int(bit)
@@ -48,7 +48,7 @@ def test_what_is_put_in_is_seen_where_it_is() -> None:
     amp = detector.amplifiers[5]
     rows, columns = amp.bbox.slices
     image[rows, columns][64:96, 32:64] += 3.0
-    found = binned_residual(image, np.zeros(detector.shape, np.int32), detector)
+    found = binned_residual(image, np.zeros(detector.shape, np.uint16), detector)
     expected = np.zeros_like(found)
     expected[5, 2, 1] = 3.0
     np.testing.assert_allclose(found, expected, atol=1e-5)

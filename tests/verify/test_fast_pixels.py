@@ -79,7 +79,7 @@ FAULTS = (
 @given(st.integers(0, 2**32 - 1), st.sampled_from(KINDS), st.sets(st.sampled_from(FAULTS)))
 def test_both_engines_answer_the_same(detector, seed, kind, faults):
     rng = np.random.default_rng(seed)
-    image, mask = _image(rng, kind), np.zeros(SHAPE, np.int32)
+    image, mask = _image(rng, kind), np.zeros(SHAPE, np.uint16)
     _spoil(rng, image, mask, faults)
     other = rng.uniform(1, 2, SHAPE).astype(np.float32)
     pixels = np.unique(rng.integers(0, 200, (50, 2)), axis=0).astype(np.int32)
@@ -103,7 +103,7 @@ def test_both_engines_answer_the_same(detector, seed, kind, faults):
 def test_a_sample_that_misleads_costs_no_truth(detector, monkeypatch):
     """Whatever is expected, the answers stay the same."""
     rng = np.random.default_rng(8)
-    image, mask = _image(rng, "noise"), np.zeros(SHAPE, np.int32)
+    image, mask = _image(rng, "noise"), np.zeros(SHAPE, np.uint16)
     misleading = np.full(100, 77.0, np.float32)
     monkeypatch.setattr(fast_pixels, "sample_amplifier", lambda *_: misleading)
     fast, plain = FastPixels(image, mask, detector), PlainPixels(image, mask, detector)
@@ -120,7 +120,7 @@ def test_a_sample_that_misleads_costs_no_truth(detector, monkeypatch):
 
 def test_amplifiers_of_unlike_size_and_a_strip_between_them(detector):
     rng = np.random.default_rng(9)
-    image, mask = _image(rng, "noise"), np.zeros(SHAPE, np.int32)
+    image, mask = _image(rng, "noise"), np.zeros(SHAPE, np.uint16)
     first = replace(detector.amplifiers[0], bbox=Box(0, 0, 90, 77))
     uneven = replace(detector, amplifiers=(first, *detector.amplifiers[1:]))
     fast, plain = FastPixels(image, mask, uneven), PlainPixels(image, mask, uneven)
@@ -132,7 +132,7 @@ def test_amplifiers_of_unlike_size_and_a_strip_between_them(detector):
 
 def test_pixels_that_hold_nearly_everything_can_be_replaced(detector):
     image = np.random.default_rng(3).normal(0, 6, SHAPE).astype(np.float32)
-    mask = np.zeros(SHAPE, np.int32)
+    mask = np.zeros(SHAPE, np.uint16)
     image[40, 40] = 1e12
     where, value = np.array([[40, 40]], np.int32), np.array([1.0], np.float32)
     fast = FastPixels(image, mask, detector).deviations_with(where, value)

@@ -13,11 +13,11 @@ from calwatch.verify.statistics import amp_statistics, corner_box, good_pixels, 
 BOX = Box(2, 1, 8, 9)
 VALUES = st.floats(-1000, 1000, width=32)
 IMAGES = hnp.arrays(np.float32, (12, 11), elements=VALUES)
-MASKS = hnp.arrays(np.int32, (12, 11), elements=st.sampled_from([0, 0, 0, 1, 2, 8, 32, 256]))
+MASKS = hnp.arrays(np.uint16, (12, 11), elements=st.sampled_from([0, 0, 0, 1, 2, 8, 32, 256]))
 
 
 def _measure(image, mask=None, box=BOX):
-    mask = np.zeros(image.shape, np.int32) if mask is None else mask
+    mask = np.zeros(image.shape, np.uint16) if mask is None else mask
     good = good_pixels(image, mask, box)
     return amp_statistics(image, good, box)
 
@@ -94,7 +94,7 @@ def test_noise_recovers_the_truth_despite_particle_hits():
 @pytest.mark.parametrize("bit", list(Mask))
 def test_which_planes_are_left_out(bit):
     image = np.arange(132, dtype=np.float32).reshape(12, 11)
-    found = _measure(image, np.full(image.shape, int(bit), np.int32))
+    found = _measure(image, np.full(image.shape, int(bit), np.uint16))
     left_out = bit in (Mask.DETECTED, Mask.BAD, Mask.NO_DATA)
     assert found.n_good == (0 if left_out else BOX.area)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray, MaskArray
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import Defects, ImageCalibration, Units
 from calwatch.camera.model import Detector
@@ -24,7 +24,7 @@ class Masked:
     """An assembled image with its mask and variance; all of shape (height, width)."""
 
     image: FloatArray
-    mask: IntArray
+    mask: MaskArray
     variance: FloatArray
 
 
@@ -98,7 +98,7 @@ def dark_scale(dark: ImageCalibration, dark_time: float) -> float:
     return dark_time / (own if np.isfinite(own) and own > 0 else 1.0)
 
 
-def mask_defects(mask: IntArray, defects: Defects, out: IntArray | None = None) -> IntArray:
+def mask_defects(mask: MaskArray, defects: Defects, out: MaskArray | None = None) -> MaskArray:
     """Set BAD in every defect's box, as far as it lies on the detector.
 
     `out`, which may be `mask`, takes the result; None makes a new array.
@@ -110,13 +110,13 @@ def mask_defects(mask: IntArray, defects: Defects, out: IntArray | None = None) 
     return marked
 
 
-def mask_not_finite(image: FloatArray, mask: IntArray) -> IntArray:
+def mask_not_finite(image: FloatArray, mask: MaskArray) -> MaskArray:
     """Set UNMASKEDNAN where the image is not finite."""
     finite = np.isfinite(image)
     if finite.all():
         return mask
     marked = mask.copy()
-    marked[~finite] |= Mask.UNMASKEDNAN
+    marked[~finite] |= int(Mask.UNMASKEDNAN)
     return marked
 
 
@@ -165,7 +165,7 @@ def divide_by_flat(exposure: Masked, flat: ImageCalibration, out: Masked | None 
             image /= f
             variance += image * image * flat.variance[rows]
             variance /= f * f
-    empty = (flat.mask & Mask.NO_DATA) != 0
+    empty = (flat.mask & int(Mask.NO_DATA)) != 0
     if empty.any():
         result.image[empty], result.variance[empty] = 0.0, NO_DATA_VARIANCE
     return result

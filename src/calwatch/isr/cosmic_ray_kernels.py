@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from calwatch.arrays import AnyArray, BoolArray, FloatArray, IntArray, MaskArray
 from calwatch.calibrations.masks import Mask
 from calwatch.isr.variance_terms import CELL, SparseVariance, VarianceTerms, know_around
 
@@ -37,7 +37,7 @@ _ROUNDING = np.float32(1.0 + 3e-7)
 @njit(cache=True, nogil=True)
 def scan(
     image: FloatArray,
-    mask: IntArray,
+    mask: MaskArray,
     terms: VarianceTerms,
     variance: SparseVariance,
     background: float,
@@ -277,7 +277,7 @@ def _flag_candidates(
 
 
 @njit(cache=True, nogil=True)
-def _is_near_interpolated(mask: IntArray, y: int, x: int) -> bool:
+def _is_near_interpolated(mask: MaskArray, y: int, x: int) -> bool:
     near = 0
     for j in range(-1, 2):
         for i in range(-1, 2):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IntArray, MaskArray
 from calwatch.calibrations.masks import Mask
 from calwatch.errors import RecordError
 from calwatch.isr.cosmic_ray_kernels import STRUCK, UNTESTED, scan, scan_around, touching
@@ -33,8 +33,8 @@ class TooManyCosmicRaysError(RecordError):
 
 
 def replace_cosmic_rays(
-    image: FloatArray, mask: IntArray, variance: FloatArray, seed: int
-) -> tuple[FloatArray, IntArray]:
+    image: FloatArray, mask: MaskArray, variance: FloatArray, seed: int
+) -> tuple[FloatArray, MaskArray]:
     """Return copies of image and mask in which cosmic rays are overwritten with noise.
 
     Parameters
@@ -68,7 +68,7 @@ def replace_cosmic_rays(
 
 
 def cosmic_ray_noise(
-    image: FloatArray, mask: IntArray, terms: VarianceTerms, seed: int, background: float
+    image: FloatArray, mask: MaskArray, terms: VarianceTerms, seed: int, background: float
 ) -> tuple[IntArray, FloatArray]:
     """Return the pixels of cosmic rays and the noise that they are overwritten with.
 
@@ -93,7 +93,7 @@ def cosmic_ray_noise(
 
 
 def find_cosmic_rays(
-    image: FloatArray, mask: IntArray, terms: VarianceTerms, background: float
+    image: FloatArray, mask: MaskArray, terms: VarianceTerms, background: float
 ) -> IntArray:
     """Return the pixels of cosmic rays before growth: (y, x), shape (n, 2), in raster order.
 
@@ -106,7 +106,7 @@ def find_cosmic_rays(
 
 def _find(
     image: FloatArray,
-    mask: IntArray,
+    mask: MaskArray,
     terms: VarianceTerms,
     variance: SparseVariance,
     background: float,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from calwatch.arrays import FloatArray, IntArray
+from calwatch.arrays import FloatArray, IntArray, MaskArray
 from calwatch.isr.cosmic_ray_kernels import (
     ALONG,
     BLOCKED,
@@ -25,7 +25,7 @@ _DIRECTIONS = (
 
 
 def find_cosmic_rays_reference(
-    image: FloatArray, mask: IntArray, variance: FloatArray, background: float
+    image: FloatArray, mask: MaskArray, variance: FloatArray, background: float
 ) -> IntArray:
     """Do what `calwatch.isr.cosmic_rays.find_cosmic_rays` does."""
     work = image.astype(np.float32)
@@ -46,7 +46,7 @@ def find_cosmic_rays_reference(
 
 
 def cosmic_ray_noise_reference(
-    image: FloatArray, mask: IntArray, variance: FloatArray, seed: int, background: float
+    image: FloatArray, mask: MaskArray, variance: FloatArray, seed: int, background: float
 ) -> tuple[IntArray, FloatArray]:
     """Do what `calwatch.isr.cosmic_rays.cosmic_ray_noise` does, on a copy of the whole image."""
     noise = np.random.default_rng(seed)

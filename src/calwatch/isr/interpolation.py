@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import BoolArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, FloatArray, IntArray, MaskArray
 from calwatch.calibrations.masks import Mask
 from calwatch.isr.buffers import copy_into
 
@@ -25,8 +25,8 @@ class Replaced:
 
 
 def interpolate_masked(
-    image: FloatArray, mask: IntArray, out: tuple[FloatArray, IntArray] | None = None
-) -> tuple[FloatArray, IntArray]:
+    image: FloatArray, mask: MaskArray, out: tuple[FloatArray, MaskArray] | None = None
+) -> tuple[FloatArray, MaskArray]:
     """Replace SAT (grown by one pixel), BAD and UNMASKEDNAN pixels from their row.
 
     SAT is grown along rows and columns. A run of such pixels is a straight line between the nearest
@@ -49,7 +49,7 @@ def interpolate_masked(
     return filled, marked
 
 
-def interpolate_in_place(image: FloatArray, mask: IntArray, masked_rows: BoolArray) -> Replaced:
+def interpolate_in_place(image: FloatArray, mask: MaskArray, masked_rows: BoolArray) -> Replaced:
     """Do what `interpolate_masked` does to image and mask themselves; tell what was replaced.
 
     The rows that are not in `masked_rows`, shape (height,), have an empty mask.
@@ -64,7 +64,7 @@ def interpolate_in_place(image: FloatArray, mask: IntArray, masked_rows: BoolArr
 @njit(cache=True, nogil=True)
 def _interpolate_rows(
     image: FloatArray,
-    mask: IntArray,
+    mask: MaskArray,
     masked_rows: BoolArray,
     bits: int,
     saturated: int,
@@ -93,7 +93,7 @@ def _interpolate_rows(
 
 
 @njit(cache=True, nogil=True)
-def _any_bits(mask: IntArray) -> int:
+def _any_bits(mask: MaskArray) -> int:
     """Return all bits of a row together."""
     together = np.int32(0)
     for x in range(mask.size):
@@ -114,7 +114,7 @@ def _enlarged(places: IntArray, values: FloatArray) -> tuple[IntArray, FloatArra
 @njit(cache=True, nogil=True)
 def _interpolate_row(
     image: FloatArray,
-    mask: IntArray,
+    mask: MaskArray,
     y: int,
     bad: IntArray,
     mark: int,
@@ -157,7 +157,7 @@ def _interpolate_row(
 
 
 @njit(cache=True, nogil=True)
-def _find_bad(mask: IntArray, bits: int, bad: IntArray) -> int:
+def _find_bad(mask: MaskArray, bits: int, bad: IntArray) -> int:
     """Fill in the columns that are bad themselves, and return how many they are."""
     n = 0
     for x0 in range(0, mask.size, _COLUMNS_AT_A_TIME):
@@ -170,7 +170,7 @@ def _find_bad(mask: IntArray, bits: int, bad: IntArray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _find_bad_and_grown(mask: IntArray, y: int, bits: int, saturated: int, bad: IntArray) -> int:
+def _find_bad_and_grown(mask: MaskArray, y: int, bits: int, saturated: int, bad: IntArray) -> int:
     """Do the same for row `y`, adding pixels that are saturated or next to a saturated one."""
     rows, columns = mask.shape
     n = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # whoever asks which steps there are needs no kernel
-    from calwatch.arrays import DoubleArray, FloatArray, IntArray
+    from calwatch.arrays import DoubleArray, FloatArray, IntArray, MaskArray
     from calwatch.calibrations.model import CalibrationSet
     from calwatch.camera.model import Detector
     from calwatch.camera.raw_tiles import RawTiles
@@ -136,7 +136,7 @@ class IsrResult:
 
     image: FloatArray
     """Shape (height, width); electrons where gains were applied, else ADU."""
-    mask: IntArray
+    mask: MaskArray
     """Bits of `calwatch.calibrations.masks.Mask`."""
     variance: FloatArray
     gain: DoubleArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calwatch.arrays import BoolArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, FloatArray, MaskArray
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import Units
 from calwatch.camera.raw_tiles import decoded
@@ -104,11 +104,11 @@ def _assembled(
 ) -> Masked:
     """Trim and put the amplifiers together, with a mask and the variance of the raw frame."""
     detector = given.detector
-    mask: IntArray = np.full(detector.shape, Mask.NO_DATA, np.int32)
+    mask: MaskArray = np.full(detector.shape, Mask.NO_DATA, np.uint16)
     for amp, bad in zip(detector.amplifiers, amps.bad, strict=True):
         mask[amp.bbox.slices] = Mask.BAD if bad else 0
     if marked is not None:
-        mask[assemble(marked, detector)] |= Mask.CROSSTALK
+        mask[assemble(marked, detector)] |= int(Mask.CROSSTALK)
     variance = fill_amplifiers(amps.raw_variance("dither" in steps), detector)
     return Masked(assemble(stack, detector), mask, variance)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from calwatch.arrays import DoubleArray, FloatArray, IntArray
+from calwatch.arrays import DoubleArray, FloatArray, IntArray, MaskArray
 from calwatch.isr.sorting_network import sort_lanes, sorting_network
 
 ByteArray: TypeAlias = NDArray[np.uint8]
@@ -163,7 +163,7 @@ def _sum_row(
 
 @njit(cache=True, nogil=True)
 def flag_frame(
-    image: FloatArray, mask: IntArray, unusable: int, hit: int, reach: int, flags: ByteArray
+    image: FloatArray, mask: MaskArray, unusable: int, hit: int, reach: int, flags: ByteArray
 ) -> None:
     """Write the flags of one frame: bad pixels, and cosmic rays grown by a square.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from calwatch.arrays import DoubleArray, FloatArray, IntArray
+from calwatch.arrays import DoubleArray, FloatArray, MaskArray
 from calwatch.calibrations.model import CalibrationSet, ImageCalibration, Units
 from calwatch.camera.model import Amplifier, Detector
 from calwatch.isr import cosmic_rays
@@ -20,7 +20,7 @@ from calwatch.verify.metrics import DISTRIBUTION_LEVELS, distribution_name
 from calwatch.verify.statistics import OVERSCAN_EDGE, AmpStatistics, mean_error
 from calwatch.verify.variance import terms_of_variance
 
-ENGINES: Mapping[str, Callable[[FloatArray, IntArray, Detector], GoodPixels]] = {
+ENGINES: Mapping[str, Callable[[FloatArray, MaskArray, Detector], GoodPixels]] = {
     "fast": FastPixels,
     "reference": PlainPixels,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import FloatArray, IntArray
+from calwatch.arrays import FloatArray, IntArray, MaskArray
 from calwatch.calibrations.masks import EXCLUDED
 from calwatch.camera.model import Box, Detector
 from calwatch.verify.statistics import good_pixels
@@ -14,7 +14,7 @@ BLOCK = 32
 """Pixels of a block in either direction; those at the far edges hold what is left."""
 
 
-def binned_residual(image: FloatArray, mask: IntArray, detector: Detector) -> FloatArray:
+def binned_residual(image: FloatArray, mask: MaskArray, detector: Detector) -> FloatArray:
     """Return the mean of the good pixels of each block, less the median of its amplifier.
 
     A step, a gradient, a hot column or a leak of light is seen in it; single pixels are not.
@@ -39,7 +39,7 @@ def binned_residual(image: FloatArray, mask: IntArray, detector: Detector) -> Fl
     for y0, height in dict.fromkeys((box.y0, box.height) for box in boxes):
         beside = [i for i, box in enumerate(boxes) if (box.y0, box.height) == (y0, height)]
         edges = np.concatenate([_edges(boxes[i]) for i in beside])
-        means = _block_means(image, mask, y0, height, edges, np.int32(EXCLUDED), BLOCK)
+        means = _block_means(image, mask, y0, height, edges, np.uint16(EXCLUDED), BLOCK)
         done = 0
         for i in beside:
             count = len(_edges(boxes[i]))
@@ -48,7 +48,7 @@ def binned_residual(image: FloatArray, mask: IntArray, detector: Detector) -> Fl
     return found
 
 
-def plain_binned_residual(image: FloatArray, mask: IntArray, box: Box) -> FloatArray:
+def plain_binned_residual(image: FloatArray, mask: MaskArray, box: Box) -> FloatArray:
     """Return what `binned_residual` has of one amplifier, in plain numpy."""
     pixels, good = image[box.slices], good_pixels(image, mask, box)
     means = np.full((-(-box.height // BLOCK), -(-box.width // BLOCK)), np.nan, dtype=np.float32)

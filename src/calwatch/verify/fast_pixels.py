@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from calwatch.arrays import BoolArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, FloatArray, IntArray, MaskArray
 from calwatch.calibrations.masks import EXCLUDED
 from calwatch.camera.model import Box, Detector
 from calwatch.isr import clipped, cosmic_rays
@@ -55,7 +55,7 @@ class FastPixels:
     expected the pixels to lie elsewhere than they do, the plain functions answer.
     """
 
-    def __init__(self, image: FloatArray, mask: IntArray, detector: Detector) -> None:
+    def __init__(self, image: FloatArray, mask: MaskArray, detector: Detector) -> None:
         self._image, self._mask = image, mask
         self._boxes = [amp.bbox for amp in detector.amplifiers]
         self._places = np.array([_place(box) for box in self._boxes], np.int32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from calwatch.arrays import BoolArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, FloatArray, IntArray, MaskArray
 from calwatch.camera.model import Detector
 from calwatch.isr import clipped, cosmic_rays
 from calwatch.isr.model import IsrResult
@@ -42,7 +42,7 @@ class GoodPixels(Protocol):
 class PlainPixels:
     """Plain numpy: the definition that the fast engine is held to."""
 
-    def __init__(self, image: FloatArray, mask: IntArray, detector: Detector) -> None:
+    def __init__(self, image: FloatArray, mask: MaskArray, detector: Detector) -> None:
         self._image = image
         self._boxes = [amp.bbox for amp in detector.amplifiers]
         self._good: list[BoolArray] = [good_pixels(image, mask, box) for box in self._boxes]

@@ -1,11 +1,10 @@
 """One pass over all pixels of a detector, from which every statistic of its amplifiers follows.
 
 A sample says first where the pixels of each amplifier are *expected*: the core about its median,
-and the ranges of its quartiles. The pass then needs no decision pixel by pixel: a run of pixels
-that are all good and all in the core is summed and counted in vectors. Only where one is not are
-the pixels of the run looked at one by one. The expectation costs time where it is wrong, never
-truth: sums are exact for any division into core and tail, and a quartile outside its range is
-noticed by the counts.
+and the ranges of its quartiles. The pass then needs no decision pixel by pixel: a run of pixels is
+summed and counted in vectors. Only where one is masked or outside the core are those of the run
+looked at one by one. The expectation costs time where it is wrong, never truth: sums are exact for
+any division into core and tail, and a quartile outside its range is noticed by the counts.
 """
 
 from __future__ import annotations
@@ -16,11 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
+from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray, MaskArray
 from calwatch.isr.variance_terms import VarianceTerms, fill_row
 
 RUN = 512
 """Pixels of a row that are summed together: a row of an LSSTCam amplifier."""
+VECTOR = 32
+"""Pixels that one turn of a vectorised loop takes; `RUN` is a multiple."""
 SAMPLED_RUN = 16
 """Neighbouring pixels sampled of each row: one line of the cache."""
 QUARTILES = 3
@@ -65,7 +66,7 @@ class Found:
 
 def measure_amplifiers(
     image: FloatArray,
-    mask: IntArray,
+    mask: MaskArray,
     boxes: IntArray,
     excluded: int,
     expected: Sequence[Expected],
@@ -132,7 +133,7 @@ def sample_amplifier(image: FloatArray, box: IntArray) -> FloatArray:
 @njit(cache=True, nogil=True)
 def _measure(
     image: FloatArray,
-    mask: IntArray,
+    mask: MaskArray,
     boxes: IntArray,
     excluded: int,
     core: DoubleArray,
@@ -148,7 +149,7 @@ def _measure(
 
     `core` holds centre and reach; the first index of all but image and mask is the amplifier.
     """
-    selected = np.empty(RUN, np.float32)
+    room = np.empty(RUN, np.float32)
     flags = np.empty(RUN, np.bool_)
     for y in range(image.shape[0]):
         for k in range(boxes.shape[0]):
@@ -159,31 +160,54 @@ def _measure(
             for x in range(x0, x0 + width, RUN):
                 end = min(x + RUN, x0 + width)
                 pixels, bits = image[y][x:end], mask[y][x:end]
-                total, squares, n_core = _core_sums(pixels, centre, reach)
-                has_masked = _all_bits(bits) & excluded
-                if n_core < pixels.size or has_masked:
-                    if has_masked or not _all_finite(pixels):
-                        n, counts[k, MASKED] = _select_good(
-                            pixels, bits, excluded, selected, masked[k], counts[k, MASKED]
-                        )
-                        pixels = selected[:n]
-                        total, squares, n_core = _core_sums(pixels, centre, reach)
-                    counts[k, TAIL] = _append_tail(pixels, centre, reach, tail[k], counts[k, TAIL])
-                good_in_row[k, y - y0] += pixels.size
+                good = _good_or_nan(pixels, bits, excluded, room)
+                total, squares, n_core, n_good = _core_sums(good, centre, reach)
+                if n_good < pixels.size:
+                    counts[k, MASKED] = _append_masked(
+                        pixels, bits, excluded, masked[k], counts[k, MASKED]
+                    )
+                if n_core < n_good:
+                    counts[k, TAIL] = _append_tail(good, centre, reach, tail[k], counts[k, TAIL])
+                good_in_row[k, y - y0] += n_good
                 counts[k, CORE] += n_core
                 sums[k, 0] += total
                 sums[k, 1] += squares
-                _count_below(pixels, ranges[k], counts[k, BELOW:])
-                _flag_near(pixels, ranges[k], flags)
-                counts[k, NEAR] = _append(pixels, flags, near[k], counts[k, NEAR])
+                _count_below(good, ranges[k], counts[k, BELOW:])
+                _flag_near(good, ranges[k], flags)
+                counts[k, NEAR] = _append(good, flags, near[k], counts[k, NEAR])
+
+
+@njit(cache=True, nogil=True)
+def _good_or_nan(
+    pixels: FloatArray, bits: MaskArray, excluded: int, room: FloatArray
+) -> FloatArray:
+    """Return the pixels of a run, and NaN instead of those that are masked or infinite.
+
+    More NaN follow up to a whole number of vectors: no loop over the run then has a rest, and none
+    counts what is no number.
+    """
+    n, unwanted = pixels.size, bits.dtype.type(excluded)  # as narrow as the bits
+    nothing = np.float32(np.nan)
+    for i in range(n):
+        value = pixels[i]  # read in any case: a choice between two numbers needs no branch
+        good = ((bits[i] & unwanted) == 0) & (abs(value) < np.inf)
+        room[i] = value if good else nothing
+    whole = min(n + -n % VECTOR, room.size)
+    for i in range(n, whole):
+        room[i] = nothing
+    return room[:whole]
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _core_sums(pixels: FloatArray, centre: float, reach: float) -> tuple[float, float, int]:
-    """Return Σd and Σd² of the offsets d within reach of the centre, and their number."""
+def _core_sums(pixels: FloatArray, centre: float, reach: float) -> tuple[float, float, int, int]:
+    """Return Σd and Σd² of the offsets d within reach of the centre, and two numbers of pixels.
+
+    They are those within reach and those that are numbers.
+    """
     total = 0.0
     squares = 0.0
     n_core = 0
+    n_good = 0
     for i in range(pixels.size):
         offset = np.float64(pixels[i]) - centre
         inside = int(abs(offset) <= reach)
@@ -191,56 +215,27 @@ def _core_sums(pixels: FloatArray, centre: float, reach: float) -> tuple[float, 
         total += within
         squares += within * within
         n_core += inside
-    return total, squares, n_core
+        n_good += int(offset == offset)
+    return total, squares, n_core, n_good
 
 
 @njit(cache=True, nogil=True)
-def _all_bits(bits: IntArray) -> int:
-    """Return every bit that is set in any pixel."""
-    every = np.int32(0)
-    for i in range(bits.size):
-        every |= bits[i]
-    return int(every)
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _all_finite(pixels: FloatArray) -> bool:
-    """Tell whether there is neither NaN nor infinity: 0 times these is NaN."""
-    zero = np.float32(0.0)
-    nothing = zero
+def _append_masked(
+    pixels: FloatArray, bits: MaskArray, excluded: int, masked: FloatArray, n: int
+) -> int:
+    """Append the finite pixels that are masked to the first n values; return the new number."""
     for i in range(pixels.size):
-        nothing += pixels[i] * zero
-    return bool(nothing == zero)
-
-
-@njit(cache=True, nogil=True)
-def _select_good(
-    pixels: FloatArray,
-    bits: IntArray,
-    excluded: int,
-    good: FloatArray,
-    masked: FloatArray,
-    n_masked: int,
-) -> tuple[int, int]:
-    """Put good pixels into `good`, append finite others to `masked`; return the lengths of both."""
-    n = 0
-    for i in range(pixels.size):
-        if not np.isfinite(pixels[i]):
-            continue
-        if bits[i] & excluded:
-            masked[n_masked] = pixels[i]
-            n_masked += 1
-        else:
-            good[n] = pixels[i]
+        if bits[i] & excluded and np.isfinite(pixels[i]):
+            masked[n] = pixels[i]
             n += 1
-    return n, n_masked
+    return n
 
 
 @njit(cache=True, nogil=True)
 def _append_tail(pixels: FloatArray, centre: float, reach: float, tail: FloatArray, n: int) -> int:
-    """Append what `_core_sums` leaves out to the first n values of the tail."""
+    """Append the numbers that `_core_sums` leaves out to the first n values of the tail."""
     for i in range(pixels.size):
-        if not abs(np.float64(pixels[i]) - centre) <= reach:
+        if abs(np.float64(pixels[i]) - centre) > reach:
             tail[n] = pixels[i]
             n += 1
     return n
@@ -291,7 +286,7 @@ def _append(pixels: FloatArray, flags: BoolArray, to: FloatArray, n: int) -> int
 
 @njit(cache=True, nogil=True)
 def mean_of_good(
-    plane: AnyArray, image: FloatArray, mask: IntArray, box: IntArray, excluded: int
+    plane: AnyArray, image: FloatArray, mask: MaskArray, box: IntArray, excluded: int
 ) -> float:
     """Return the mean of a plane over the pixels of a box at which the image is good."""
     y0, height, x0, width = box
@@ -310,7 +305,7 @@ def mean_of_good(
 def mean_by_rows(
     plane: AnyArray,
     image: FloatArray,
-    mask: IntArray,
+    mask: MaskArray,
     box: IntArray,
     excluded: int,
     good_in_row: IntArray,
@@ -340,7 +335,7 @@ def mean_by_rows(
 def mean_variances(
     terms: VarianceTerms,
     image: FloatArray,
-    mask: IntArray,
+    mask: MaskArray,
     boxes: IntArray,
     excluded: int,
     good_in_row: IntArray,
@@ -370,7 +365,7 @@ def mean_variances(
 
 @njit(cache=True, nogil=True)
 def _sum_of_good(
-    values: AnyArray, pixels: FloatArray, bits: IntArray, excluded: int
+    values: AnyArray, pixels: FloatArray, bits: MaskArray, excluded: int
 ) -> tuple[float, int]:
     total = 0.0
     n = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calwatch.arrays import BoolArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, FloatArray, MaskArray
 from calwatch.calibrations.masks import EXCLUDED
 from calwatch.camera.model import Amplifier, Box
 from calwatch.isr.clipped import clipped_statistics, plain_statistics
@@ -40,7 +40,7 @@ class AmpStatistics:
     maximum: float
 
 
-def good_pixels(image: FloatArray, mask: IntArray, box: Box) -> BoolArray:
+def good_pixels(image: FloatArray, mask: MaskArray, box: Box) -> BoolArray:
     """Return which pixels of a box enter statistics: finite, and not DETECTED, BAD or NO_DATA."""
     good: BoolArray = np.isfinite(image[box.slices])
     good &= (mask[box.slices] & int(EXCLUDED)) == 0

@@ -129,7 +129,7 @@ def calibration_sets(draw, detector):
     unit = draw(st.sampled_from([Units.ADU, Units.ELECTRON]))
 
     def image(calib_type, pixels, units):
-        mask = np.where(rng.random(detector.shape) < 0.02, int(Mask.BAD), 0).astype(np.int32)
+        mask = np.where(rng.random(detector.shape) < 0.02, int(Mask.BAD), 0).astype(np.uint16)
         mask[rng.random(detector.shape) < 0.001] |= int(Mask.SAT | Mask.SUSPECT)
         pixels = np.asarray(pixels, np.float32)
         if draw(st.booleans()):
@@ -281,7 +281,7 @@ def bright_input():
         raw=raw.round().astype(np.int32),
         calibrations=CalibrationSet(
             bias=ImageCalibration(
-                "bias", bias, zeros.astype(np.int32), bias * 0 + 1, Units.ELECTRON, 0.0, "", {}
+                "bias", bias, zeros.astype(np.uint16), bias * 0 + 1, Units.ELECTRON, 0.0, "", {}
             ),
             ptc=PhotonTransferCurve(
                 names, np.full(4, 1.5), np.full(4, 7.0), *[nothing] * 4, (), {}

@@ -233,6 +233,6 @@ def test_calibrations_may_be_read_only_and_are_not_written_to(bright_input):
 
 def test_masks_are_told_apart_after_they_are_gone():
     for value in range(20):
-        mask = np.full((2, 2), value, np.int32)
+        mask = np.full((2, 2), value, np.uint16)
         assert masked_pixels(mask).bits.tolist() == [value] * 4 * bool(value)
         del mask

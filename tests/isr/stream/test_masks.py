@@ -19,7 +19,7 @@ boxes = st.builds(
 
 @given(st.lists(boxes, max_size=6))
 def test_defects_are_marked_as_in_the_plain_chain(found):
-    before = np.where(np.indices(SHAPE).sum(axis=0) % 3 == 0, int(Mask.SAT), 0).astype(np.int32)
+    before = np.where(np.indices(SHAPE).sum(axis=0) % 3 == 0, int(Mask.SAT), 0).astype(np.uint16)
     mask, rows, defects = before.copy(), np.zeros(SHAPE[0], np.bool_), Defects(tuple(found), {})
     _mark_boxes(_edges(defects), int(Mask.BAD), mask, rows)
     assert np.array_equal(mask, mask_defects(before, defects))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import DoubleArray, FloatArray, IndexArray, IntArray
+from calwatch.arrays import DoubleArray, FloatArray, IndexArray, IntArray, MaskArray
 from calwatch.calibrations.masks import Mask
 from calwatch.isr.crosstalk import median_of
 from calwatch.isr.selection import around_ranks
@@ -189,7 +189,7 @@ def mark_crosstalk(
     ranges: MedianRanges,
     sections: Sections,
     placement: Placement,
-    mask: IntArray,
+    mask: MaskArray,
 ) -> None:
     """Set CROSSTALK in the mask of the assembled detector.
 
@@ -219,7 +219,7 @@ def mark_crosstalk(
 
 @njit(cache=True, nogil=True)
 def _mark_listed(
-    places: IntArray, sections: Sections, placement: Placement, mask: IntArray
+    places: IntArray, sections: Sections, placement: Placement, mask: MaskArray
 ) -> None:
     for i in range(places.shape[0]):
         _mark(places[i, 0], places[i, 1], places[i, 2], sections, placement, mask)
@@ -233,7 +233,7 @@ def _mark_kept(
     high: float,
     sections: Sections,
     placement: Placement,
-    mask: IntArray,
+    mask: MaskArray,
 ) -> None:
     for y in range(sections.data_y0, sections.data_y1):
         for x in range(sections.data_x0, sections.data_x1):
@@ -243,7 +243,9 @@ def _mark_kept(
 
 
 @njit(cache=True, nogil=True)
-def _mark(k: int, y: int, x: int, sections: Sections, placement: Placement, mask: IntArray) -> None:
+def _mark(
+    k: int, y: int, x: int, sections: Sections, placement: Placement, mask: MaskArray
+) -> None:
     """Mark one pixel given by its place in readout order."""
     at_y, at_x = y - sections.data_y0, x - sections.data_x0
     if placement.flip_y[k]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import BoolArray, IndexArray, IntArray, MaskArray
+from calwatch.arrays import BoolArray, IndexArray, MaskArray
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import Defects, ImageCalibration
 from calwatch.isr.model import IsrInput
@@ -42,7 +42,7 @@ masked_pixels = Remembered(_search)
 
 def mask_of_calibrations(
     given: IsrInput, amps: AmplifierFacts, steps: Steps
-) -> tuple[IntArray, BoolArray]:
+) -> tuple[MaskArray, BoolArray]:
     """Return the mask that follows from amplifiers and calibrations alone: BAD, and their bits.
 
     Returns
@@ -53,11 +53,11 @@ def mask_of_calibrations(
         Shape (height,): rows that hold anything.
     """
     detector, calibrations = given.detector, given.calibrations
-    mask: IntArray = np.zeros(detector.shape, np.int32)
+    mask: MaskArray = np.zeros(detector.shape, np.uint16)
     masked_rows = np.zeros(detector.height, np.bool_)
     for amp, bad in zip(detector.amplifiers, amps.bad, strict=True):
         if bad:
-            mask[amp.bbox.slices] |= Mask.BAD
+            mask[amp.bbox.slices] |= int(Mask.BAD)
             masked_rows[amp.bbox.slices[0]] = True
     flattened = mask.reshape(-1)
     for step in ("bias", "dark", "flat"):
@@ -79,7 +79,7 @@ def _edges(defects: Defects) -> IndexArray:
 
 
 @njit(cache=True, nogil=True)
-def _mark_boxes(edges: IndexArray, bad: int, mask: IntArray, masked_rows: BoolArray) -> None:
+def _mark_boxes(edges: IndexArray, bad: int, mask: MaskArray, masked_rows: BoolArray) -> None:
     """Do what `calwatch.isr.corrections.mask_defects` does, and note the rows."""
     height, width = mask.shape
     for i in range(edges.shape[0]):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from calwatch.arrays import BoolArray, FloatArray, IntArray
+from calwatch.arrays import BoolArray, FloatArray, IntArray, MaskArray
 from calwatch.calibrations.masks import Mask
 from calwatch.isr.stream.plan import Placement, Sections
 from calwatch.isr.stream.prefetch import prefetch_row
@@ -28,7 +28,7 @@ class Images(NamedTuple):
     dark_factor: FloatArray
     """Shape (n_amp,): what bias and dark are multiplied by."""
     image: FloatArray
-    mask: IntArray
+    mask: MaskArray
     masked_rows: BoolArray
     """Shape (height,): rows of the mask that hold anything."""
     mark_nan: bool
@@ -143,7 +143,7 @@ def _count_not_finite(pixels: FloatArray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _mark_not_finite(pixels: FloatArray, mask: IntArray) -> None:
+def _mark_not_finite(pixels: FloatArray, mask: MaskArray) -> None:
     for x in range(pixels.size):
         if not np.isfinite(pixels[x]):
             mask[x] |= _NOT_A_NUMBER
