@@ -40,7 +40,7 @@ def test_more_than_it_may_be_is_refused(over: int) -> None:
 
 def test_a_bomb_costs_no_more_than_its_bound() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(300)) + packer.flush()
-    assert len(bomb) < 400_000
+    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(60)) + packer.flush()
+    assert len(bomb) < 80_000
     with pytest.raises(UnzipError, match="more than 1000000"):
         unzip(bomb, 1_000_000)

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from targets import TARGETS
 
-TRIES = {"calibration": 40, "raw": 40, "header": 40}
+TRIES = {"calibration": 20, "raw": 15, "header": 20}
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
