@@ -7,6 +7,7 @@ from numba import njit
 
 from calwatch.arrays import AnyArray, BoolArray, FloatArray, IntArray, MaskArray
 from calwatch.calibrations.masks import Mask
+from calwatch.isr.prefetch import prefetch_row
 from calwatch.isr.variance_terms import CELL, SparseVariance, VarianceTerms, know_around
 
 MIN_SIGMA = 6.0
@@ -64,6 +65,7 @@ def scan(
     for y in range(1, height - 1):
         row = image[y]
         below = image[y + 1]
+        prefetch_row(image[min(y + 2, height - 1)])
         least = terms.least[terms.least_of_row[y]]
         light = row if terms.with_noise else dark
         copied = False

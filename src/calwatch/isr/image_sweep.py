@@ -15,6 +15,7 @@ from calwatch.isr.correlations import (
     new_sums,
     whole_sums,
 )
+from calwatch.isr.prefetch import prefetch_row
 from calwatch.isr.projections import (
     ROWS_AT_A_TIME,
     Projections,
@@ -53,6 +54,16 @@ def project_and_correlate(
 
 
 @njit(cache=True, nogil=True)
+def _expect_rows(places: Places, first: int) -> None:
+    """Ask for the rows that come next."""
+    for k in range(places.steps.shape[0]):
+        _, y, down, x, along = places.steps[k]
+        x0 = x if along > 0 else x - places.columns + 1
+        for r in range(first, min(first + ROWS_AT_A_TIME, places.rows)):
+            prefetch_row(places.planes[0, y + r * down, x0 : x0 + places.columns])
+
+
+@njit(cache=True, nogil=True)
 def _sweep(places: Places, projections: Projections) -> tuple[DoubleArray, DoubleArray]:
     """Take a few rows of all amplifiers, as they were read, through both; they stay in the cache.
 
@@ -64,6 +75,7 @@ def _sweep(places: Places, projections: Projections) -> tuple[DoubleArray, Doubl
     sums, products, room = new_sums(places)
     for first in range(0, places.rows, ROWS_AT_A_TIME):
         n_rows = min(ROWS_AT_A_TIME, places.rows - first)
+        _expect_rows(places, first + n_rows)
         for k in range(places.steps.shape[0]):
             upwards = places.steps[k, 2] > 0
             row = first if upwards else places.rows - first - n_rows

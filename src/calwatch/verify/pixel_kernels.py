@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray, MaskArray
+from calwatch.isr.prefetch import prefetch_row
 from calwatch.isr.variance_terms import VarianceTerms, fill_row
 
 RUN = 512
@@ -24,6 +25,8 @@ VECTOR = 32
 """Pixels that one turn of a vectorised loop takes; `RUN` is a multiple."""
 SAMPLED_RUN = 16
 """Neighbouring pixels sampled of each row: one line of the cache."""
+_ROWS_AHEAD = 8
+"""Rows of a sample that are asked for before they are needed."""
 QUARTILES = 3
 CORE, NEAR, TAIL, MASKED, BELOW = range(5)
 """What is counted of each amplifier; below is counted for each quartile."""
@@ -113,21 +116,30 @@ def measure_amplifiers(
 
 @njit(cache=True, nogil=True)
 def sample_amplifier(image: FloatArray, box: IntArray) -> FloatArray:
-    """Return a few finite pixels of each row, masked or not.
-
-    The place in the row moves on by a prime from row to row, so that every column has its turn.
-    """
-    y0, height, x0, width = box
+    """Return a few finite pixels of each row, masked or not."""
+    y0, height, _, width = box
     together = min(SAMPLED_RUN, width)
     sample = np.empty(height * together, np.float32)
     n = 0
     for y in range(height):
-        start = x0 + (y * 37) % (width - together + 1)
+        start = _sampled_column(box, y)
+        ahead = min(y + _ROWS_AHEAD, height - 1)
+        prefetch_row(image[y0 + ahead][_sampled_column(box, ahead) :][:together])
         for x in range(start, start + together):
             if np.isfinite(image[y0 + y, x]):
                 sample[n] = image[y0 + y, x]
                 n += 1
     return sample[:n]
+
+
+@njit(cache=True, nogil=True)
+def _sampled_column(box: IntArray, y: int) -> int:
+    """Return where the sample of row number `y` of a box begins.
+
+    The place moves on by a prime from row to row, so that every column has its turn.
+    """
+    x0, width = box[2], box[3]
+    return int(x0 + (y * 37) % (width - min(SAMPLED_RUN, width) + 1))
 
 
 @njit(cache=True, nogil=True)
@@ -160,6 +172,9 @@ def _measure(
             for x in range(x0, x0 + width, RUN):
                 end = min(x + RUN, x0 + width)
                 pixels, bits = image[y][x:end], mask[y][x:end]
+                ahead = min(y + 1, image.shape[0] - 1)
+                prefetch_row(image[ahead][x:end])
+                prefetch_row(mask[ahead][x:end])
                 good = _good_or_nan(pixels, bits, excluded, room)
                 total, squares, n_core, n_good = _core_sums(good, centre, reach)
                 if n_good < pixels.size:

@@ -9,8 +9,8 @@ from numba import njit
 
 from calwatch.arrays import BoolArray, FloatArray, IntArray, MaskArray
 from calwatch.calibrations.masks import Mask
+from calwatch.isr.prefetch import prefetch_row
 from calwatch.isr.stream.plan import Placement, Sections
-from calwatch.isr.stream.prefetch import prefetch_row
 
 _NOT_A_NUMBER = int(Mask.UNMASKEDNAN)
 

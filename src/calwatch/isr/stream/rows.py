@@ -12,10 +12,10 @@ from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IndexA
 from calwatch.camera.raw_tiles import RawTiles
 from calwatch.camera.rice import decode_rows
 from calwatch.isr.census import Census, row_census
+from calwatch.isr.prefetch import prefetch_row
 from calwatch.isr.sorting_network import sort_lanes
 from calwatch.isr.stream.output import read_only
 from calwatch.isr.stream.plan import CannotStreamError, Placement, Sections
-from calwatch.isr.stream.prefetch import prefetch_row
 from calwatch.isr.stream.twister import DrawArray
 from calwatch.isr.stream.vector_level import vector_level, vector_sigma
 

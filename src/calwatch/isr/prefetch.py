@@ -1,7 +1,8 @@
 """Asking the processor for memory before it is needed.
 
-The processor guesses well which memory comes next where that is one long run. A pass over all
-amplifiers together jumps from one short run to another instead, and would wait for each of them.
+The processor guesses well which memory comes next where that is one long run, but not beyond a page
+of 4 kB, which is a row of two amplifiers. A pass over all amplifiers together jumps from one short
+run to another besides. It would wait for each of them.
 """
 
 from __future__ import annotations

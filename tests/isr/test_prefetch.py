@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calwatch.isr.stream.prefetch import prefetch_row
+from calwatch.isr.prefetch import prefetch_row
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
