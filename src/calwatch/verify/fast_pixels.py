@@ -37,8 +37,8 @@ from calwatch.verify.variance import terms_of_variance
 CORE_SIGMA = 4.2
 """Half width of the core. It must stay inside the clipping limits, and few pixels outside it."""
 FRACTIONS = np.array([0.25, 0.5, 0.75])
-MARGIN = 0.015
-"""Of the ranges of the quartiles: five deviations of the rank of 32,000 sampled pixels."""
+MARGIN = 0.012
+"""Of the ranges of the quartiles: over four deviations of the rank of 32,000 sampled pixels."""
 POOLED_MARGIN = 0.005
 """The same for the median of the whole detector, which has many more sampled pixels."""
 _EXCLUDED = int(EXCLUDED)

@@ -119,17 +119,15 @@ def sample_amplifier(image: FloatArray, box: IntArray) -> FloatArray:
     """Return a few finite pixels of each row, masked or not."""
     y0, height, _, width = box
     together = min(SAMPLED_RUN, width)
-    sample = np.empty(height * together, np.float32)
-    n = 0
+    sample = np.empty(height * together + 1, np.float32)
+    n = np.uintp(0)  # unsigned: no place counts from the end of the array
     for y in range(height):
-        start = _sampled_column(box, y)
         ahead = min(y + _ROWS_AHEAD, height - 1)
         prefetch_row(image[y0 + ahead][_sampled_column(box, ahead) :][:together])
-        for x in range(start, start + together):
-            if np.isfinite(image[y0 + y, x]):
-                sample[n] = image[y0 + y, x]
-                n += 1
-    return sample[:n]
+        for value in image[y0 + y][_sampled_column(box, y) :][:together]:
+            sample[n] = value
+            n += np.uintp(abs(value) < np.inf)
+    return sample[: np.intp(n)]
 
 
 @njit(cache=True, nogil=True)
