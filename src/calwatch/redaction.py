@@ -32,22 +32,20 @@ _NAMES_A_PLACE = re.compile(r"_(FILE|PATH|DIR|URI|ENV)$", re.IGNORECASE)
 _WEB = ("http", "https", "json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos")
 """Schemes whose host is a host; other services put tokens there, too."""
 _LOOKS = (
-    # scheme://user:password@host
-    (re.compile(r"(?P<keep>[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"<>]*:)[^\s/@'\"<>]+(?=@)"), MASK),
+    # ://user:password@host; what stands before need not be read, which could be a very long word
+    re.compile(r"(?P<keep>://[^\s/:@'\"<>]*:)[^\s/@'\"<>]+(?=@)"),
     # Signatures and session tokens of presigned S3 URLs; passwords and tokens of any query.
-    (
-        re.compile(
-            r"(?P<keep>[?&;](?:X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId"
-            r"|Signature|[\w-]*(?:password|passwd|secret|token|api_?key))=)[^&\s'\"<>;]+",
-            re.IGNORECASE,
-        ),
-        MASK,
+    re.compile(
+        r"(?P<keep>[?&;](?:X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId"
+        r"|Signature|[\w-]*(?:password|passwd|secret|token|api_?key))=)[^&\s'\"<>;]+",
+        re.IGNORECASE,
     ),
     # password=… of a connection string of PostgreSQL
-    (re.compile(r"(?P<keep>\bpassword=)(?:'(?:[^'\\]|\\.)*'|[^\s'\"&;]+)", re.IGNORECASE), MASK),
+    re.compile(r"(?P<keep>\bpassword=)(?:'(?:[^'\\]|\\.)*'|[^\s'\"&;]+)", re.IGNORECASE),
     # An Authorization header
-    (re.compile(r"(?P<keep>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"), MASK),
+    re.compile(r"(?P<keep>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"),
 )
+"""Each in time that grows as the text does: errors may hold what others wrote, at any length."""
 
 
 class Secrets:
@@ -80,8 +78,8 @@ class Secrets:
         pattern = self._pattern
         if pattern is not None:
             text = pattern.sub(MASK, text)
-        for looks, mask in _LOOKS:
-            text = looks.sub(rf"\g<keep>{mask}", text)
+        for looks in _LOOKS:
+            text = looks.sub(rf"\g<keep>{MASK}", text)
         return text
 
 
