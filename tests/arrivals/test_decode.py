@@ -311,7 +311,15 @@ READOUT_TYPES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("within", [lambda s: s, lambda s: {"type": "array", "items": s}])
+@pytest.mark.parametrize(
+    "within",
+    [
+        lambda s: s,
+        lambda s: {"type": "array", "items": s},
+        lambda s: {"type": "array", "items": {"type": "array", "items": s}},
+        lambda s: {"type": "map", "values": ["null", {"type": "array", "items": ["null", s]}]},
+    ],
+)
 @pytest.mark.parametrize("leaf", ["null", "int", {"type": "fixed", "name": "z", "size": 0}])
 def test_a_schema_that_doubles_with_every_line_is_refused_at_once(leaf: Any, within: Any) -> None:
     schema = doubling(60, leaf)
@@ -326,6 +334,24 @@ def test_items_with_many_values_of_no_bytes_are_refused() -> None:
     schema = doubling(0, {"type": "array", "items": item})
     said = asyncio.run(Decoder(Schemas(schema), CAMERAS).read(READOUT, bytes(50), NOW))
     assert "take no bytes" in said[0].text
+
+
+def test_unions_and_arrays_within_each_other_are_counted_once() -> None:
+    nested: Any = "int"
+    for _ in range(60):
+        nested = ["null", {"type": "array", "items": nested}]
+    said = asyncio.run(Decoder(Schemas(doubling(0, nested)), CAMERAS).read(READOUT, bytes(50), NOW))
+    assert said[0].reason is Reason.TRAILING_BYTES
+
+
+def test_a_name_that_stands_for_two_types_is_refused() -> None:
+    narrow = {"type": "record", "name": "a.X", "fields": [{"name": "x", "type": "int"}]}
+    other = {"type": "record", "name": "b.X", "fields": [{"name": "x", "type": "null"}]}
+    both = {"type": "record", "name": "both", "fields": [
+        {"name": "a", "type": narrow}, {"name": "b", "type": other},
+    ]}  # fmt: skip
+    said = asyncio.run(Decoder(Schemas(doubling(0, both)), CAMERAS).read(READOUT, bytes(50), NOW))
+    assert "two types are named X" in said[0].text
 
 
 def test_an_event_as_wide_as_any_is_read() -> None:

@@ -222,43 +222,49 @@ def _check_narrow(schema: Any) -> None:
     ValueError
         If there are more values than any event has, or more of them that take no bytes.
     """
-    sizes = _Sizes()
-    values, idle = sizes.of(schema)
-    if values > _WIDEST:
-        raise ValueError(f"one message has more than {_WIDEST} values")
+    _, idle = _Sizes().of(schema)
     if idle > _MOST_IDLE:
         raise ValueError(f"more than {_MOST_IDLE} values of a message take no bytes")
 
 
 class _Sizes:
-    """Counts the values in one message, those of arrays and maps once, each type once."""
+    """Counts the values in one message, those of arrays and maps once, each named type once."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, int]] = {}
 
     def of(self, schema: Any) -> tuple[int, int]:
-        """Return how many values there are, and how many of them take no bytes."""
+        """Return how many values there are, and how many of them take no bytes.
+
+        Raises
+        ------
+        ValueError
+            If there are too many, or two types have one name: which is meant would be a guess.
+        """
+        values, idle = self._of(schema)
+        if values > _WIDEST:
+            raise ValueError(f"one message has more than {_WIDEST} values")
+        return values, idle
+
+    def _of(self, schema: Any) -> tuple[int, int]:
         if isinstance(schema, list):
-            branches = [self.of(branch) for branch in schema] or [(0, 0)]
-            idle = [0 if branch == "null" else self.of(branch)[1] for branch in schema] or [0]
-            return 1 + max(values for values, _ in branches), max(idle)
+            branches = {number: self.of(branch) for number, branch in enumerate(schema)}
+            idle = [none for number, (_, none) in branches.items() if schema[number] != "null"]
+            values = [some for some, _ in branches.values()]
+            return 1 + max(values, default=0), max(idle, default=0)
         if isinstance(schema, str):
             return self._known.get(_short(schema), (1, int(schema == "null")))
         kind = schema["type"]
-        if not isinstance(kind, str):
-            return self.of(kind)
-        name = _short(str(schema.get("name", "")))
+        if not isinstance(kind, str) or "name" not in schema:
+            return self._inside(kind, schema)
+        name = _short(str(schema["name"]))
         if name in self._known:
-            return self._known[name]
+            raise ValueError(f"two types are named {name[:60]}")
         self._known[name] = (1, 0)  # a type within itself is told of elsewhere
-        found = self._inside(kind, schema)
-        if name:
-            self._known[name] = found
-        else:
-            del self._known[name]
-        return found
+        self._known[name] = self._inside(kind, schema)
+        return self._known[name]
 
-    def _inside(self, kind: str, schema: Any) -> tuple[int, int]:
+    def _inside(self, kind: Any, schema: Any) -> tuple[int, int]:
         if kind in ("record", "error"):
             parts = [self.of(field["type"]) for field in schema["fields"]]
             idle = sum(nothing for _, nothing in parts) + (not parts)
