@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +18,6 @@ sys.path[:0] = [str(HERE / "web"), str(HERE / "alarms")]
 
 from scenes import amps  # noqa: E402  (found only now)
 from web_scene import AMP, Scene, make_scene  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("KAFKA_", "SCHEMA_MANAGER_", "CALWATCH_")):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from calwatch.ledger.store import Ledger
 sys.path[:0] = [str(Path(__file__).parents[1] / "service")]
 
 from fakes import NOON, make_job, make_result  # noqa: E402  (found only now)
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("KAFKA_", "SCHEMA_MANAGER_", "CALWATCH_")):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,51 +11,14 @@ from click.testing import CliRunner, Result
 
 from calwatch.cli.main import cli
 from calwatch.errors import StopError
-from calwatch.ledger.store import Ledger
-from calwatch.verify.limits import load_limits
-from calwatch.verify.merge import merge_exposure
 
 CERTIFIED = "MiniCam/calib"
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("KAFKA_", "SCHEMA_MANAGER_", "CALWATCH_")):
-            monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="module")
-def url(nights, verdicts, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A ledger with all three nights."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('report') / 'ledger.db'}"
-    ledger = Ledger.open(url)
-    limits = load_limits("dmtn101")
-    for which, result in verdicts.items():
-        record = nights.jobs[which].exposure
-        ledger.record(result, record, record.end_utc)
-        found = ledger.results(result.instrument, result.exposure_id)
-        merged = merge_exposure(found.results, limits, record.end_utc)
-        ledger.record_exposure(
-            merged, record, record.end_utc, expected=(0,), last_judgement_id=found.last_judgement_id
-        )
-    ledger.close()
-    return url
 
 
 @pytest.fixture(scope="module")
 def days(nights) -> list[int]:
     """The three nights."""
     return sorted({job.exposure.day_obs for job in nights.jobs.values()})
-
-
-@pytest.fixture
-def config(nights, url: str, tmp_path: Path) -> Path:
-    path = tmp_path / "calwatch.yaml"
-    path.write_text(
-        f"repo: /nowhere\ninstruments: [MiniCam]\ncamera: {nights.camera_file}\nledger: {url}\n"
-    )
-    return path
 
 
 @pytest.fixture

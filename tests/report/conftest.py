@@ -1,4 +1,4 @@
-"""A ledger with a night in it."""
+"""A ledger with a night in it, and a browser."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from calwatch.ledger.store import Ledger
 
 sys.path.extend(str(Path(__file__).parents[1] / name) for name in ("report", "services"))
 
+import chromium
+from playwright.sync_api import Browser
 from report_scene import Scene, take_nights
 
 
@@ -36,3 +38,9 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     take_nights(scene)
     yield scene
     ledger.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium.running() as found:
+        yield found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from absence import absent
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from chromium import PHONE, Console
+from chromium import opened as open_page
+from playwright.sync_api import Browser, Page, expect
 from report_scene import Scene
 
 from calwatch.camera.loader import load_camera
@@ -17,9 +17,6 @@ from calwatch.report.pictures import draw
 
 pytestmark = pytest.mark.services
 
-PATIENCE_MS = 30_000
-expect.set_options(timeout=PATIENCE_MS)  # A focal plane takes its time on a slow machine.
-PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1200, "height": 900}
 
 
@@ -31,37 +28,18 @@ def address(nights: Scene, tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        absent("chromium", "is not installed (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(params=[("light", DESK), ("dark", PHONE)], ids=["desk", "phone"])
 def opened(
     browser: Browser, address: str, request: pytest.FixtureRequest
 ) -> Iterator[tuple[Page, list[str], list[str]]]:
     """The report, what the browser complains of, and what it asks for."""
     scheme, size = request.param
-    context = browser.new_context(viewport=size, color_scheme=scheme)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    complaints: list[str] = []
+    console = Console()
     asked: list[str] = []
-    page.on("console", lambda s: complaints.append(s.text) if s.type in BAD else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
-    yield page, complaints, asked
-    context.close()
-
-
-BAD = ("error", "warning")
+    with open_page(browser, console, viewport=size, color_scheme=scheme) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        yield page, console.complaints, asked
 
 
 def test_it_opens_without_a_complaint_and_asks_nobody(opened, address: str) -> None:

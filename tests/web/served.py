@@ -1,12 +1,9 @@
-"""The page served for a browser, and what the browser says of it."""
+"""The page served for a browser."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass, field
-
-from playwright.sync_api import Page
 
 from calwatch.web.serve import listen, serve
 
@@ -34,19 +31,3 @@ class Served:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
-
-
-@dataclass
-class Console:
-    """What the browser complains of."""
-
-    complaints: list[str] = field(default_factory=list)
-
-    def watch(self, page: Page) -> None:
-        page.on(
-            "console",
-            lambda said: (
-                self.complaints.append(said.text) if said.type in ("error", "warning") else None
-            ),
-        )
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))

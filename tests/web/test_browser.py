@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from chromium import PHONE, Console, hold, opened
+from playwright.sync_api import Browser, Page, expect
+from scenes import amps, at
+from served import Served
+from web_scene import AMP, TOKEN, Scene, make_scene
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "services")]
-
-from absence import absent  # noqa: E402  (found only now)
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
-
-expect.set_options(timeout=60_000)  # The page looks again every few seconds; machines are slow.
-from scenes import amps, at  # noqa: E402
-from served import Console, Served  # noqa: E402
-from web_scene import AMP, TOKEN, Scene, make_scene  # noqa: E402
-
-from calwatch.ledger.store import Ledger  # noqa: E402
+from calwatch.ledger.store import Ledger
 
 pytestmark = pytest.mark.services
-
-PATIENCE_MS = 30_000
-PHONE = {"width": 360, "height": 740}
 
 
 class RunningClock:
@@ -41,17 +31,6 @@ class RunningClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        absent("chromium", "is not installed (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -69,21 +48,6 @@ def served(scene: Scene) -> Iterator[Served]:
     served = Served(scene.app())
     yield served
     served.stop()
-
-
-@pytest.fixture
-def console() -> Console:
-    return Console()
-
-
-@pytest.fixture
-def page(browser: Browser, console: Console) -> Iterator[Page]:
-    context = browser.new_context()
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    console.watch(page)
-    yield page
-    context.close()
 
 
 def fill(page: Page, reason: str, token: str = TOKEN) -> None:
@@ -130,7 +94,7 @@ def test_the_age_turns_red_when_nobody_answers(
     expect(page.get_by_role("status")).to_have_text("The daemon lives.")
     assert console.complaints == []
     served.stop()
-    expect(pulse).to_have_class("pulse silent", timeout=PATIENCE_MS)
+    expect(pulse).to_have_class("pulse silent")
     expect(pulse).to_contain_text("nobody answers")
     expect(page.get_by_role("status")).to_contain_text("The daemon is silent")
     red = pulse.evaluate("element => getComputedStyle(element).backgroundColor")
@@ -138,15 +102,16 @@ def test_the_age_turns_red_when_nobody_answers(
 
 
 def test_the_age_turns_red_by_itself_when_the_daemon_says_nothing(
-    served: Served, page: Page, console: Console
+    browser: Browser, served: Served, console: Console
 ) -> None:
-    page.clock.install()
-    page.goto(served.url)
-    expect(page.locator("#pulse")).to_have_class("pulse alive")
-    page.route("**/api/heartbeat", lambda route: None)
-    page.clock.run_for(61_000)
-    expect(page.locator("#pulse")).to_have_class("pulse silent")
-    expect(page.locator("#pulse-text")).to_contain_text("daemon: 6")
+    with opened(browser, console) as page:  # A clock is one for a whole context.
+        page.clock.install()
+        page.goto(served.url)
+        expect(page.locator("#pulse")).to_have_class("pulse alive")
+        page.route("**/api/heartbeat", lambda route: None)
+        page.clock.run_for(61_000)
+        expect(page.locator("#pulse")).to_have_class("pulse silent")
+        expect(page.locator("#pulse-text")).to_contain_text("daemon: 6")
     assert console.complaints == []
 
 
@@ -170,15 +135,12 @@ def test_a_new_alarm_shows_by_itself_but_not_under_somebodys_hands(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling(
-    browser: Browser, served: Served, scheme: str, console: Console
+    served: Served, page: Page, scheme: str, console: Console
 ) -> None:
-    context = browser.new_context(viewport=PHONE, color_scheme=scheme)
-    page = context.new_page()
-    console.watch(page)
+    hold(page, scheme)
     for path in ("/", "/alarms/1", "/alarms/2", "/nothing"):
         page.goto(f"{served.url}{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
-    context.close()
     assert all("404" in complaint for complaint in console.complaints)
 
 

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from chromium import PHONE, Console, hold
+from night_scene import BEFORE, DAY, EVENING, NOISY, take_nights
+from playwright.sync_api import Page, expect
+from report_scene import Scene as Camera
+from served import Served
+from web_scene import HandClock, Scene, make_scene
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "services")]
-
-from absence import absent  # noqa: E402  (found only now)
-from night_scene import BEFORE, DAY, EVENING, NOISY, take_nights  # noqa: E402
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
-from report_scene import Scene as Camera  # noqa: E402
-from served import Console, Served  # noqa: E402
-from web_scene import HandClock, Scene, make_scene  # noqa: E402
-
-from calwatch.ledger.store import Ledger  # noqa: E402
+from calwatch.ledger.store import Ledger
 
 pytestmark = pytest.mark.services
 
-PATIENCE_MS = 60_000
-PHONE = {"width": 360, "height": 740}
 EXPOSURE = DAY * 100000 + 2
 DETECTOR = NOISY.partition("/")[0]
 PAGES = (
@@ -59,6 +51,7 @@ UNNAMED = """() => {
   return bad;
 }"""
 """What a screen reader cannot name."""
+UNFOLD = """() => document.querySelectorAll("details").forEach((e) => { e.open = true; })"""
 LEVELS = (
     """() => [...document.querySelectorAll("h1, h2, h3, h4")].map((e) => Number(e.tagName[1]))"""
 )
@@ -83,32 +76,6 @@ def served(scene: Scene) -> Iterator[Served]:
     served.stop()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        absent("chromium", "is not installed (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def console() -> Console:
-    return Console()
-
-
-@pytest.fixture
-def page(browser: Browser, console: Console) -> Iterator[Page]:
-    context = browser.new_context()
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    console.watch(page)
-    yield page
-    context.close()
-
-
 @pytest.mark.parametrize("address", PAGES)
 def test_every_page_is_whole_and_can_be_read_aloud(
     served: Served, page: Page, console: Console, address: str
@@ -126,17 +93,13 @@ def test_every_page_is_whole_and_can_be_read_aloud(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_scrolls_sideways_on_a_phone(
-    browser: Browser, served: Served, console: Console, scheme: str
+    served: Served, page: Page, console: Console, scheme: str
 ) -> None:
-    context = browser.new_context(viewport=PHONE, color_scheme=scheme)
-    page = context.new_page()
-    console.watch(page)
+    hold(page, scheme)
     for address in PAGES:
         page.goto(served.url + address)
-        for details in page.locator("details").all():
-            details.evaluate("element => { element.open = true; }")
+        page.evaluate(UNFOLD)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
-    context.close()
     assert console.complaints == []
 
 
@@ -179,5 +142,5 @@ def test_a_new_exposure_shows_by_itself(
     page.goto(served.url)
     expect(page.get_by_role("link", name="PASS 9")).to_have_count(0)
     Camera(scene.ledger, "LATISS", ()).take(9)
-    expect(page.get_by_role("link", name="PASS 9")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("link", name="PASS 9")).to_be_visible()
     assert console.complaints == []

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from chromium import PHONE, Console, hold
+from night_scene import DAY, DETECTORS, EVENING, NOISY, take_nights
+from playwright.sync_api import Page, expect
+from served import Served
+from web_scene import HandClock, make_scene
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "services")]
-
-from absence import absent  # noqa: E402  (found only now)
-from night_scene import DAY, DETECTORS, EVENING, NOISY, take_nights  # noqa: E402
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
-from served import Console, Served  # noqa: E402
-from web_scene import HandClock, make_scene  # noqa: E402
-
-from calwatch.ledger.store import Ledger  # noqa: E402
+from calwatch.ledger.store import Ledger
 
 pytestmark = pytest.mark.services
 
 DETECTOR, AMP = NOISY.split("/")
-PATIENCE_MS = 60_000
 VIEWS = {
     f"/focal/LSSTCam/{DAY}00002": 1,
     f"/focal/LSSTCam/{DAY}00002?show=NOISE&by=value": 1,
@@ -46,34 +39,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     ledger.close()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        absent("chromium", "is not installed (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def console() -> Console:
-    return Console()
-
-
-def open_page(browser: Browser, console: Console, **options) -> Page:
-    page = browser.new_context(**options).new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    console.watch(page)
-    return page
-
-
 def see(page: Page, address: str, pictures: int) -> None:
     """Open a page and wait until its pictures are drawn."""
     page.goto(address)
     drawn = page.locator('[data-picture][data-state="drawn"]')
-    expect(drawn).to_have_count(pictures, timeout=PATIENCE_MS)
+    expect(drawn).to_have_count(pictures)
     expect(page.locator('[data-picture][data-state="failed"]')).to_have_count(0)
 
 
@@ -104,26 +74,24 @@ def colours(page: Page) -> dict[str, int]:
 
 @pytest.mark.parametrize("address", VIEWS)
 def test_every_view_is_drawn_without_a_complaint(
-    browser: Browser, served: Served, console: Console, address: str
+    served: Served, page: Page, console: Console, address: str
 ) -> None:
-    page = open_page(browser, console)
     see(page, served.url + address, VIEWS[address])
     assert len(colours(page)) > 5
     assert console.complaints == []
 
 
 def test_what_failed_is_red_and_what_passed_is_blue(
-    browser: Browser, served: Served, console: Console
+    served: Served, page: Page, console: Console
 ) -> None:
-    page = open_page(browser, console)
     see(page, f"{served.url}/focal/LSSTCam/{DAY}00002", 1)
     found = colours(page)
     assert found.get("43,123,186", 0) > 1000
     assert found.get("163,24,13", 0) > 200
 
 
-def test_dark_is_dark(browser: Browser, served: Served, console: Console) -> None:
-    page = open_page(browser, console, color_scheme="dark")
+def test_dark_is_dark(served: Served, page: Page, console: Console) -> None:
+    page.emulate_media(color_scheme="dark")
     see(page, f"{served.url}/focal/LATISS/{DAY}00004", 1)
     found = colours(page)
     assert found.get("29,35,42", 0) > 1000
@@ -131,8 +99,8 @@ def test_dark_is_dark(browser: Browser, served: Served, console: Console) -> Non
     assert console.complaints == []
 
 
-def test_a_tap_leads_to_the_amplifier(browser: Browser, served: Served, console: Console) -> None:
-    page = open_page(browser, console, viewport={"width": 1280, "height": 1600})
+def test_a_tap_leads_to_the_amplifier(served: Served, page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 1600})
     see(page, f"{served.url}/focal/LATISS/{DAY}00004", 1)
     box = page.locator("[data-picture]").bounding_box()
     assert box is not None
@@ -144,9 +112,8 @@ def test_a_tap_leads_to_the_amplifier(browser: Browser, served: Served, console:
 
 
 def test_a_choice_shows_at_once_and_is_in_the_address(
-    browser: Browser, served: Served, console: Console
+    served: Served, page: Page, console: Console
 ) -> None:
-    page = open_page(browser, console)
     see(page, f"{served.url}/focal/LSSTCam/{DAY}00002", 1)
     page.get_by_label("Show").select_option("NOISE")
     page.wait_for_url("**show=NOISE*")
@@ -158,9 +125,8 @@ def test_a_choice_shows_at_once_and_is_in_the_address(
 
 
 def test_the_keyboard_gets_from_the_table_to_the_amplifier(
-    browser: Browser, served: Served, console: Console
+    served: Served, page: Page, console: Console
 ) -> None:
-    page = open_page(browser, console)
     see(page, f"{served.url}/focal/LSSTCam/{DAY}00002", 1)
     page.get_by_role("link", name=AMP).first.focus()
     page.keyboard.press("Enter")
@@ -170,18 +136,15 @@ def test_the_keyboard_gets_from_the_table_to_the_amplifier(
 
 
 @pytest.mark.parametrize("address", VIEWS)
-def test_a_phone_scrolls_down_only(
-    browser: Browser, served: Served, console: Console, address: str
-) -> None:
-    page = open_page(browser, console, viewport={"width": 360, "height": 740})
+def test_a_phone_scrolls_down_only(served: Served, page: Page, address: str) -> None:
+    hold(page)
     see(page, served.url + address, VIEWS[address])
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 def test_a_picture_that_cannot_be_fetched_says_so(
-    browser: Browser, served: Served, console: Console
+    served: Served, page: Page, console: Console
 ) -> None:
-    page = open_page(browser, console)
     page.route("**/picture?*", lambda route: route.fulfill(status=503))
     page.goto(f"{served.url}/focal/LSSTCam/{DAY}00002")
     expect(page.locator("[data-picture] .problem")).to_contain_text("503")
