@@ -190,6 +190,14 @@ def test_roles_are_asked_for_what_they_do() -> None:
     intake.pass_time(721)
     intake.health.hear(Looked(0, 0))
     assert intake.status() == (200, 503)  # other hosts do not do their jobs
+    intake.load = Load(0, 0, 0, 0)
+    intake.health.turn()
+    problem = ["Kafka a:1: user 'calwatch' is not let in"]
+    intake.health.watch(lambda: intake.load, unsent=lambda: problem[0])
+    assert intake.says("handing out") == problem[0]
+    assert intake.status() == (200, 503)
+    problem[0] = ""
+    assert intake.status() == (200, 200)
     for one in (worker, intake):
         one.server.shutdown()
         one.server.server_close()

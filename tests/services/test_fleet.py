@@ -14,6 +14,7 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from calwatch.arrivals.codec import JobCodec
+from calwatch.kafka.connection import KafkaConnection
 from calwatch.ledger.store import Ledger
 from calwatch.ledger.tables import judgement, outbox
 from calwatch.service.daemon import Daemon
@@ -33,7 +34,7 @@ class Fleet:
 
     def __init__(self, kafka, url: str) -> None:
         self.topic = f"jobs-{uuid.uuid4().hex[:8]}"
-        self.options = {"bootstrap_servers": kafka.bootstrap}
+        self.connection = KafkaConnection(bootstrap_servers=kafka.bootstrap)
         self.url = url
         self.repository = FakeRepository()
         self.settings = Settings(
@@ -47,11 +48,11 @@ class Fleet:
     def worker(self) -> JobServer:
         ledger = Ledger.open(self.url, publishing=True)
         group = f"{self.topic}-workers"
-        return JobServer(self.settings, self.options, self.topic, group, ledger, JUDGING)
+        return JobServer(self.settings, self.connection, self.topic, group, ledger, JUDGING)
 
     def intake(self, **options) -> Daemon:
         ledger = Ledger.open(self.url, publishing=True)
-        workers = RemoteWorkers(self.options, self.topic, 6, ledger, look_seconds=0.1, **options)
+        workers = RemoteWorkers(self.connection, self.topic, 6, ledger, look_seconds=0.1, **options)
         return Daemon(self.settings, self.repository, ledger, JUDGING, performer=workers)
 
     def judged(self) -> Counter[tuple[int, int]]:
@@ -139,7 +140,7 @@ def test_a_job_delivered_twice_counts_once_and_garbage_stops_nothing(
     kafka_server.create_topics(fleet.topic)
 
     async def run() -> None:
-        producer = AIOKafkaProducer(**fleet.options)
+        producer = AIOKafkaProducer(**fleet.connection.client_options())
         await producer.start()
         wrong = json.dumps({"exposure": 1}).encode()
         for content in (b"\x00garbage", b"", wrong, *[JobCodec().dump(job)] * 3):

@@ -180,8 +180,7 @@ def _watch(
     async def work() -> RunSummary:
         remote = None
         if role is Role.INTAKE and connection is not None:
-            options = connection.client_options()
-            remote = RemoteWorkers(options, kafka.jobs_topic, kafka.jobs_partitions, ledger)
+            remote = RemoteWorkers(connection, kafka.jobs_topic, kafka.jobs_partitions, ledger)
         if online.publisher is not None:
             await online.publisher.prepare()
         daemon = Daemon(
@@ -199,8 +198,9 @@ def _watch(
             reload=limits.reload,
         )
         outage = None if online.publisher is None else online.publisher.held_up_by
+        unsent = None if remote is None else remote.held_up_by
         try:
-            async with observing.over(lambda: daemon.load, online.state, outage):
+            async with observing.over(lambda: daemon.load, online.state, outage, unsent):
                 return await daemon.run(once=once)
         finally:
             if online.registry is not None:
@@ -224,9 +224,9 @@ def _serve(
 
     async def work() -> RunSummary:
         kafka = settings.kafka
-        options, group = connection.client_options(), f"{kafka.group}-workers"
+        group = f"{kafka.group}-workers"
         server = JobServer(
-            settings, options, kafka.jobs_topic, group, ledger, judging, performer=pool,
+            settings, connection, kafka.jobs_topic, group, ledger, judging, performer=pool,
             on_event=observing.hear, reload=limits.reload,
         )  # fmt: skip
         async with observing.over(lambda: server.load, lambda: server.state):

@@ -124,6 +124,8 @@ def _network(error: BaseException) -> str:
     match error:
         case TimeoutError():
             return "no answer in time"
+        case asyncio.CancelledError():
+            return "given up before the brokers acknowledged it"
         case socket.gaierror():
             return f"the host's name is not known ({error.strerror})"
         case ConnectionRefusedError():

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 from calwatch.errors import RecordError, WaitError
 from calwatch.kafka.causes import Cause, find_cause, in_words, known_cause
 from calwatch.kafka.connection import KafkaConnection
-from calwatch.kafka.topics import ensure_topics
+from calwatch.kafka.topics import PARTITIONS, ensure_topics
 
 _CLOSE_SECONDS = 5.0
 _BATCH_BYTES = 256 * 1024
@@ -69,7 +69,13 @@ class Producer:
         """Whether it is connected, as far as is known."""
         return self._producer is not None
 
-    async def open(self, topics: Sequence[str], config: Mapping[str, str] | None = None) -> None:
+    async def open(
+        self,
+        topics: Sequence[str],
+        config: Mapping[str, str] | None = None,
+        *,
+        partitions: int = PARTITIONS,
+    ) -> None:
         """Make missing topics and connect; nothing if that is done.
 
         Parameters
@@ -78,6 +84,8 @@ class Producer:
             All that will be sent to.
         config
             Of the topics that are made.
+        partitions
+            Of each topic that is made.
 
         Raises
         ------
@@ -92,7 +100,9 @@ class Producer:
         producer: AIOKafkaProducer | None = None
         try:
             async with asyncio.timeout(self._seconds):
-                await ensure_topics(options, topics, config=config, timeout=self._seconds)
+                await ensure_topics(
+                    options, topics, partitions=partitions, config=config, timeout=self._seconds
+                )
                 producer = self._make(options)
                 await producer.start()
         except (KafkaError, OSError, TimeoutError) as error:
@@ -133,11 +143,11 @@ class Producer:
         except (KafkaError, OSError, TimeoutError) as error:
             sent += [error] * (len(messages) - len(sent))
         except BaseException:
-            await self.close()
+            await self._give_up(producer)
             raise
         results = [self._result(item, alone=len(messages) == 1) for item in sent]
         if any(isinstance(result, BrokerError) for result in results):
-            await self.close()
+            await self._give_up(producer)
         for item in sent:
             if isinstance(item, asyncio.Future) and item.done() and not item.cancelled():
                 item.exception()
@@ -145,8 +155,13 @@ class Producer:
 
     async def close(self) -> None:
         """End the connection; what is not acknowledged by now counts as not sent."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
+        if self._producer is not None:
+            await self._give_up(self._producer)
+
+    async def _give_up(self, producer: AIOKafkaProducer) -> None:
+        """Close what failed, and not what has been opened in its place meanwhile."""
+        if self._producer is producer:
+            self._producer = None
             await _abandon(producer)
 
     def _make(self, options: dict[str, Any]) -> AIOKafkaProducer:

@@ -12,7 +12,7 @@ from calwatch.errors import StopError
 
 _REPLICAS = 3
 """Copies of a topic where there are so many brokers."""
-_PARTITIONS = 1
+PARTITIONS = 1
 """One, so that a topic is in order as a whole, and as InfluxDB's connector expects."""
 
 
@@ -20,7 +20,7 @@ async def ensure_topics(
     options: dict[str, Any],
     topics: Sequence[str],
     *,
-    partitions: int = _PARTITIONS,
+    partitions: int = PARTITIONS,
     config: Mapping[str, str] | None = None,
     timeout: float = 20.0,
 ) -> list[str]:

@@ -4,7 +4,7 @@ A process that runs may have stopped working long ago, so neither asks whether i
 false only for what a restart cures: an event loop that stands still, a look that never ends, jobs
 that do not move. *Ready* is false as well while something is out of reach, or nothing has been
 looked at yet. What calwatch can do without (Kafka, which only wakes it) is told and changes
-neither, except in a worker of a fleet, which has its jobs from there.
+neither, except in a fleet, whose jobs go through it.
 """
 
 from __future__ import annotations
@@ -147,6 +147,7 @@ class Health:
         self._load: Callable[[], Load] | None = None
         self._kafka: Callable[[], SourceState] | None = None
         self._outage: Callable[[], str] | None = None
+        self._unsent: Callable[[], str] | None = None
         now = clock.monotonic()
         self._turned = self._moved = self._tried = now
         self._looked: float | None = None
@@ -157,6 +158,7 @@ class Health:
         load: Callable[[], Load],
         kafka: Callable[[], SourceState] | None = None,
         outage: Callable[[], str] | None = None,
+        unsent: Callable[[], str] | None = None,
     ) -> None:
         """Give what is to be asked.
 
@@ -168,8 +170,11 @@ class Health:
             How the intake of events is; None where there is none.
         outage
             What holds up publishing, empty if nothing does; None where nothing is published.
+        unsent
+            Why jobs cannot be handed out, empty if they can; None where they are not.
         """
-        self._load, self._kafka, self._outage = load, kafka, outage
+        self._load, self._kafka = load, kafka
+        self._outage, self._unsent = outage, unsent
 
     def hear(self, event: Event) -> None:
         """Take in what the daemon tells."""
@@ -212,6 +217,7 @@ class Health:
             self._reach(),
             *([] if self._kafka is None else [_kafka(self._kafka(), self._role)]),
             *([] if self._outage is None else [_publishing(self._outage())]),
+            *([] if self._unsent is None else [_handing_out(self._unsent())]),
         ]
         return Report(self._clock.now(), self._role, findings)
 
@@ -275,3 +281,7 @@ def _kafka(state: SourceState, role: str) -> Finding:
 def _publishing(outage: str) -> Finding:
     says = f"held up; what is judged waits in the outbox: {outage}" if outage else "goes on"
     return Finding("publishing", not outage, says)
+
+
+def _handing_out(problem: str) -> Finding:
+    return Finding("handing out", not problem, problem or "goes on", Need.READY)

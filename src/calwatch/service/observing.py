@@ -59,10 +59,11 @@ class Observing:
         load: Callable[[], Load],
         kafka: Callable[[], SourceState] | None = None,
         outage: Callable[[], str] | None = None,
+        unsent: Callable[[], str] | None = None,
     ) -> AsyncIterator[None]:
         """Look after a daemon while inside; the parameters are those of `Health.watch`."""
         show_load(load)
-        self.health.watch(load, kafka, outage)
+        self.health.watch(load, kafka, outage, unsent)
         turning = asyncio.create_task(self.health.keep_turning())
         try:
             yield

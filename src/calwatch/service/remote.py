@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
-from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from calwatch.arrivals.codec import JobCodec
 from calwatch.arrivals.job import Job
 from calwatch.arrivals.reconcile import UNMEASURED
-from calwatch.errors import LedgerError, WaitError
-from calwatch.kafka.causes import cause_of, in_words
-from calwatch.kafka.topics import ensure_topics
+from calwatch.errors import CalwatchError, LedgerError, RecordError
+from calwatch.kafka.connection import KafkaConnection
+from calwatch.kafka.producer import BrokerError, Message, Producer
 from calwatch.ledger.store import Ledger
 from calwatch.service.doing import names
 from calwatch.service.patience import Desk
@@ -26,14 +20,14 @@ from calwatch.service.pool import Outcome, PoolError
 from calwatch.verify.model import Verdict
 
 UNSENT_SECONDS = 10.0
-"""A job that Kafka did not take is sent again after so long."""
+"""A job that Kafka did not take is sent again after so long, and brokers that did not let us in are
+left alone for so long."""
 
 
 @dataclass(slots=True, eq=False)
 class _Sent:
     job: Job
     future: asyncio.Future[Verdict]
-    again_at: float = inf
 
 
 class RemoteWorkers:
@@ -44,8 +38,8 @@ class RemoteWorkers:
 
     Parameters
     ----------
-    options
-        Of the Kafka clients.
+    connection
+        How to reach the brokers. After a failure its certificates and password are read anew.
     topic
         Where jobs go, keyed by instrument and detector: a detector stays with one worker.
     partitions
@@ -56,32 +50,34 @@ class RemoteWorkers:
         After so long a job is sent again.
     look_seconds
         The ledger is asked so often what is done.
-    monotonic
-        Seconds that never go back.
+    send_seconds
+        So long the brokers may take to acknowledge a job.
     """
 
     def __init__(
         self,
-        options: dict[str, Any],
+        connection: KafkaConnection,
         topic: str,
         partitions: int,
         ledger: Ledger,
         *,
         resend_seconds: float = 900.0,
         look_seconds: float = 0.5,
-        monotonic: Callable[[], float] = time.monotonic,
+        send_seconds: float = 30.0,
     ) -> None:
-        self._options = options
         self._topic = topic
         self._partitions = partitions
         self._ledger = ledger
         self._resend_seconds = resend_seconds
         self._look_seconds = look_seconds
-        self._monotonic = monotonic
         self._codec = JobCodec()
         self._log = structlog.get_logger("calwatch")
         self._desk = Desk("remote")
-        self._producer: AIOKafkaProducer | None = None
+        self._producer = Producer(connection, "calwatch-intake", send_seconds=send_seconds)
+        self._connecting = asyncio.Lock()
+        self._connect_at = float("-inf")
+        self._problem = ""
+        self._told: set[str] = set()
         self._sent: set[_Sent] = set()
         self._looking: asyncio.Task[None] | None = None
 
@@ -89,6 +85,10 @@ class RemoteWorkers:
     def pids(self) -> list[int]:
         """No worker is here."""
         return []
+
+    def held_up_by(self) -> str:
+        """Return why jobs cannot be handed out; empty if they can, as far as is known."""
+        return self._problem
 
     async def start(self) -> None:
         """Connect.
@@ -100,14 +100,7 @@ class RemoteWorkers:
         WaitError
             If the broker is out of reach.
         """
-        producer = AIOKafkaProducer(**self._options, acks="all", enable_idempotence=True)
-        try:
-            await ensure_topics(self._options, [self._topic], partitions=self._partitions)
-            await producer.start()
-        except (KafkaError, OSError) as error:
-            await producer.stop()
-            raise WaitError(f"Kafka: {await cause_of(self._options, error)}") from error
-        self._producer = producer
+        await self._producer.open([self._topic], partitions=self._partitions)
         self._looking = asyncio.create_task(self._look_for_ever())
 
     async def run(self, job: Job) -> Outcome:
@@ -118,29 +111,64 @@ class RemoteWorkers:
         PoolError
             If it was given up before it was done.
         """
+        if self._looking is None:
+            raise PoolError("the connection to the workers is closed")
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         sent = _Sent(job, future)
         self._sent.add(sent)
         try:
-            await self._send(sent)
-            verdict = await future
+            while not future.done():
+                there = await self._send(job)
+                wait = self._resend_seconds if there else min(UNSENT_SECONDS, self._resend_seconds)
+                await asyncio.wait({future}, timeout=wait)
+                if there and not future.done():
+                    self._log.warning("job sent again", **names(job))
+            verdict = future.result()
         finally:
             self._sent.discard(sent)
+            future.cancel()
         # What it cost is known where it was done.
         return Outcome(None, None, "", 0.0, 0, recorded=verdict)
 
-    async def _send(self, sent: _Sent) -> None:
-        if self._producer is None:
-            raise PoolError("the connection to the workers is closed")
-        job = sent.job
+    async def _send(self, job: Job) -> bool:
+        """Send a job; tell whether the brokers have it."""
         key = f"{job.exposure.instrument}/{job.detector}".encode()
-        wait = self._resend_seconds
+        failure: Exception | None
         try:
-            await self._producer.send_and_wait(self._topic, self._codec.dump(job), key=key)
-        except KafkaError as error:
-            wait = min(wait, UNSENT_SECONDS)
-            self._log.warning("job not sent", **names(job), reason=in_words(error))
-        sent.again_at = self._monotonic() + wait
+            await self._connect()
+            [failure] = await self._producer.send(
+                [Message(self._topic, key, self._codec.dump(job))]
+            )
+        except CalwatchError as error:
+            failure = error
+        self._note(job, failure)
+        return failure is None
+
+    async def _connect(self) -> None:
+        """Connect if that has to be done, one job for all the others, and not again at once."""
+        async with self._connecting:
+            if self._producer.is_open:
+                return
+            now = asyncio.get_running_loop().time()
+            if now < self._connect_at:
+                raise BrokerError(self._problem)
+            self._connect_at = now + UNSENT_SECONDS
+            await self._producer.open([self._topic], partitions=self._partitions)
+            self._connect_at = float("-inf")
+
+    def _note(self, job: Job, failure: Exception | None) -> None:
+        """Keep what is in the way of all jobs, and log each kind of it once in an outage."""
+        if isinstance(failure, RecordError):  # of this job alone
+            self._log.warning("job not sent", **names(job), reason=str(failure))
+        elif failure is not None:
+            self._problem = str(failure) or type(failure).__name__
+            if type(failure).__name__ not in self._told:
+                self._log.warning("job not sent", **names(job), reason=self._problem)
+            self._told.add(type(failure).__name__)
+        elif self._problem:
+            self._problem = ""
+            self._told.clear()
+            self._log.info("jobs are handed out again")
 
     async def _look_for_ever(self) -> None:
         while True:
@@ -155,10 +183,6 @@ class RemoteWorkers:
             for sent, verdict in done:
                 if not sent.future.done():
                     sent.future.set_result(verdict)
-            now = self._monotonic()
-            for sent in [s for s in self._sent if s.again_at <= now and not s.future.done()]:
-                self._log.warning("job sent again", **names(sent.job))
-                await self._send(sent)
 
     def _done(self) -> list[tuple[_Sent, Verdict]]:
         """Ask the ledger which of the jobs sent are judged."""
@@ -196,7 +220,6 @@ class RemoteWorkers:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
-        if self._producer is not None:
-            await self._producer.stop()
-            self._producer = None
+            self._looking = None
+        await self._producer.close()
         self._desk.close()

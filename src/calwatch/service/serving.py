@@ -16,9 +16,10 @@ from aiokafka.errors import KafkaError
 from calwatch.arrivals.codec import JobCodec
 from calwatch.arrivals.job import Job
 from calwatch.arrivals.kafka import SourceState
-from calwatch.errors import RecordError, WaitError
+from calwatch.errors import RecordError, StopError, WaitError
 from calwatch.kafka.causes import cause_of, in_words
 from calwatch.kafka.closing import give_up
+from calwatch.kafka.connection import KafkaConnection
 from calwatch.kafka.silence import Silence
 from calwatch.ledger.store import Ledger
 from calwatch.service.doing import RECORD, Performer, names, telling
@@ -54,8 +55,8 @@ class JobServer:
     ----------
     settings
         What the deployment sets.
-    options
-        Of the Kafka clients.
+    connection
+        How to reach the brokers; certificates and password are read anew at each connection.
     topic, group
         Where jobs come from, and the consumer group that shares them.
     ledger
@@ -75,7 +76,7 @@ class JobServer:
     def __init__(
         self,
         settings: Settings,
-        options: dict[str, Any],
+        connection: KafkaConnection,
         topic: str,
         group: str,
         ledger: Ledger,
@@ -87,7 +88,8 @@ class JobServer:
         reload: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._settings = settings
-        self._options = options
+        self._connection = connection
+        self._problem = ""
         self._topic = topic
         self._group = group
         self._ledger = ledger
@@ -117,7 +119,7 @@ class JobServer:
         """How its reading of jobs is just now; may be asked from any thread."""
         consumer = self._consumer
         if consumer is None:
-            return SourceState()
+            return SourceState(problem=self._problem)
         return SourceState(
             connected=True,
             assigned=tuple(sorted(f"{p.topic}[{p.partition}]" for p in consumer.assignment())),
@@ -157,8 +159,9 @@ class JobServer:
 
     async def _serve(self) -> None:
         """Serve with one connection until it fails or the order to stop comes."""
+        options = self._options()
         consumer = AIOKafkaConsumer(
-            **self._options,
+            **options,
             group_id=self._group,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
@@ -170,6 +173,7 @@ class JobServer:
         try:
             await consumer.start()
             self._consumer, silence = consumer, Silence(consumer)
+            self._problem = ""
             while not self._stop.asked:
                 heard = await self._take_some(consumer)
                 await self._commit(consumer)
@@ -179,10 +183,20 @@ class JobServer:
                 await asyncio.wait(self._tasks, timeout=self._settings.timeouts.shutdown_seconds)
             await self._commit(consumer)
         except (KafkaError, OSError) as error:
-            raise WaitError(f"Kafka: {await cause_of(self._options, error)}") from error
+            self._problem = await cause_of(options, error)
+            servers = self._connection.bootstrap_servers
+            raise WaitError(f"Kafka {servers}: {self._problem}") from error
         finally:
             self._consumer = None
             await give_up(consumer)
+
+    def _options(self) -> dict[str, Any]:
+        """Return how to connect; a certificate that is just being replaced may be good soon."""
+        try:
+            return self._connection.client_options()
+        except StopError as error:
+            self._problem = str(error)
+            raise WaitError(self._problem) from error
 
     async def _take_some(self, consumer: AIOKafkaConsumer) -> bool:
         """Poll, which tells the broker that we live, and take no more than there is room for.
