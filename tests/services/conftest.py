@@ -103,8 +103,9 @@ def webhook() -> Iterator[webhook_sink.WebhookSink]:
 
 
 @pytest.fixture
-def smtp() -> Iterator[smtp_sink.SmtpSink]:
-    """A mail server that keeps every letter."""
+def smtp(monkeypatch: pytest.MonkeyPatch) -> Iterator[smtp_sink.SmtpSink]:
+    """A mail server that keeps every letter, and takes the next one at once."""
+    monkeypatch.setattr("apprise.plugins.base.NotifyBase.request_rate_per_sec", 0.0)
     with smtp_sink.sink() as found:
         yield found
 

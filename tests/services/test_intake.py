@@ -297,7 +297,7 @@ def test_the_registry_is_away(site: Site) -> None:
     async def scene() -> None:
         async with watching(site, **IMPATIENT) as watcher:
             await until(lambda: watcher.source.state.waiting_for != "")
-            await asyncio.sleep(3 * IMPATIENT["max_poll_interval_ms"] / 1000)
+            await asyncio.sleep(2 * IMPATIENT["max_poll_interval_ms"] / 1000)
             assert site.kept() == set()
             assert site.committed(site.topic(OODS)) == -1
             assert site.count("intake_waiting") == 1
@@ -315,7 +315,7 @@ def test_the_ledger_is_slow_and_then_away(site: Site) -> None:
     site.make_topics()
     site.send_exposure(1)
     site.sal.flush()
-    slow = Slow(site.inbox, seconds=3.0, away=True)
+    slow = Slow(site.inbox, seconds=2.5, away=True)
 
     async def scene() -> None:
         async with watching(site, slow, **IMPATIENT) as watcher:
