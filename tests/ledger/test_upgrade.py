@@ -54,6 +54,25 @@ def test_migrations_make_the_tables_the_code_uses(ledger_url: str) -> None:
     engine.dispose()
 
 
+def test_postgresql_does_not_compress_what_is_compressed(ledger_url: str) -> None:
+    Ledger.open(ledger_url).close()
+    engine = open_engine(parse_url(ledger_url), 1.0)
+    if engine.dialect.name != "postgresql":
+        engine.dispose()
+        return
+    with engine.connect() as connection:
+        stored = connection.execute(
+            text(
+                "SELECT attrelid::regclass::text, attname FROM pg_attribute "
+                "WHERE attstorage = 'e' AND attnum > 0 AND attrelid::regclass::text NOT LIKE 'pg_%'"
+            )
+        )
+        assert {tuple(row) for row in stored} == {
+            ("measured_array", "values"), ("judgement", "document"), ("brief", "content"),
+        }  # fmt: skip
+    engine.dispose()
+
+
 def test_a_schema_from_the_future_is_refused(ledger_url: str) -> None:
     Ledger.open(ledger_url).close()
     engine = open_engine(parse_url(ledger_url), 1.0)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import zlib
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import orjson
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary
 from sqlalchemy.types import TypeDecorator
 
@@ -16,18 +16,19 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit key that numbers itself (SQLite does so only for INTEGER)."""
 
 
-_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-
-
 def dump_json(value: Any) -> str:
-    """Write JSON without spaces, floats exactly, and never NaN or infinity.
+    """Write JSON without spaces and floats exactly; what is not finite becomes null.
 
     Raises
     ------
-    ValueError
-        If a number is not finite.
+    TypeError
+        If something is no plain data.
     """
-    return _ENCODER.encode(value)
+    return _json(value).decode()
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -68,7 +69,7 @@ class CompressedJson(TypeDecorator[Any]):
         dialect: Dialect,  # noqa: ARG002
     ) -> bytes | None:
         """Write and deflate."""
-        return None if value is None else zlib.compress(dump_json(value).encode(), 1)
+        return None if value is None else zlib.compress(_json(value), 1)
 
     def process_result_value(
         self,
@@ -76,7 +77,7 @@ class CompressedJson(TypeDecorator[Any]):
         dialect: Dialect,  # noqa: ARG002
     ) -> Any:
         """Inflate and read."""
-        return None if value is None else json.loads(zlib.decompress(value))
+        return None if value is None else orjson.loads(zlib.decompress(value))
 
 
 class SingleArray(TypeDecorator[Any]):
