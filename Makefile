@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo
 ARGS   ?=
 
-.PHONY: help demo demo-live test services lint types bench truth season storm flow focal year lock clean
+.PHONY: help demo demo-live test services lint types container fuzz audit bench truth season storm flow focal day year \
+        lock clean
 
 help:               ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -34,6 +35,16 @@ $(VENV)/bench.stamp: $(VENV)/dev.stamp requirements-bench.txt
 	$(INSTALL) -r requirements-bench.txt
 	@touch $@
 
+$(VENV)/fuzz.stamp: $(VENV)/dev.stamp requirements-fuzz.txt
+	$(INSTALL) -r requirements-fuzz.txt
+	@touch $@
+
+# What audits is installed apart: it is no part of what is audited.
+$(VENV)/audit/done.stamp: $(VENV)/bootstrap.stamp requirements-audit.txt
+	$(PYTHON) -m venv $(VENV)/audit
+	$(BIN)/uv pip install --quiet --python $(VENV)/audit/bin/python --require-hashes -r requirements-audit.txt
+	@touch $@
+
 demo: $(VENV)/run.stamp      ## Simulate LATISS nights with faults, verify every exposure, show the verdicts. Ends by itself.
 	$(BIN)/calwatch demo --once --dir $(DEMO) $(ARGS)
 
@@ -53,6 +64,15 @@ lint: $(VENV)/dev.stamp      ## ruff: rules and format.
 types: $(VENV)/dev.stamp     ## mypy, strict.
 	$(BIN)/mypy
 
+container: $(VENV)/dev.stamp ## Prove the image: the Dockerfile's own steps in a clean Debian root (needs root and debootstrap).
+	$(BIN)/python tests/container/prove.py $(ARGS)
+
+fuzz: $(VENV)/fuzz.stamp     ## Fuzz what reads files and messages, a minute each (ARGS="--seconds 600 raw").
+	$(BIN)/python tests/fuzz/run.py $(ARGS)
+
+audit: $(VENV)/audit/done.stamp ## Ask whether anything locked is known to be vulnerable (3: nobody could be asked).
+	$(VENV)/audit/bin/python tests/audit/audit.py requirements.txt requirements-dev.txt
+
 bench: $(VENV)/bench.stamp services ## Cost of verifying one CCD beside ccdproc and a bare read, and of what stands around it.
 	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
@@ -71,6 +91,9 @@ flow: $(VENV)/dev.stamp services ## From event to job: latency, a backlog, memor
 focal: $(VENV)/dev.stamp services ## A whole LSSTCam focal plane, three exposures, from event to published numbers (long).
 	$(BIN)/python tests/benchmarks/focal_plane.py $(ARGS)
 
+day: $(VENV)/dev.stamp services  ## A day of LSSTCam's events in minutes: what is lost, what grows (ARGS="--minutes 40").
+	$(BIN)/python tests/benchmarks/day.py $(ARGS)
+
 year: $(VENV)/dev.stamp services ## How quick the page is when the ledger holds a year of LSSTCam (long).
 	$(BIN)/python tests/benchmarks/year.py $(ARGS)
 
@@ -79,6 +102,8 @@ lock: $(VENV)/bootstrap.stamp ## Refresh the locked requirements.
 	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.txt
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-dev.txt
 	$(BIN)/uv pip compile -q requirements-bench.in -c requirements.txt -c requirements-dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-bench.txt
+	$(BIN)/uv pip compile -q requirements-fuzz.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-fuzz.txt
+	$(BIN)/uv pip compile -q requirements-audit.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements-audit.txt
 
 clean:              ## Remove the environment, caches and the demo.
 	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
