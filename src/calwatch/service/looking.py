@@ -22,6 +22,10 @@ from calwatch.ledger.store import Ledger
 from calwatch.service.judging import JudgeFactory, RepositoryLike
 from calwatch.settings import Settings
 
+AT_ONCE = 10
+"""Exposures of which files and judgements are held at once: a file takes 3 kB while it is asked
+for, and days of LSSTCam have tens of thousands."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExposureInHand:
@@ -78,19 +82,18 @@ def look(
             observation_types=CALIB_TYPES,
             since_day_obs=first,
         )
-        if not exposures:
-            continue
-        raws = repository.raws(instrument, [e.exposure_id for e in exposures])
-        judged = ledger.judged_keys(instrument, first, exposure_ids=wanted)
-        worth = candidates(
-            exposures, raws, judged, recheck_unknown=recheck_unknown, rejudge=rejudge
-        )
-        chains: dict[Key, Chain] = {}
-        for candidate in worth:
-            chains.update(_chains(repository, candidate, judging, settings.collection))
-        todo = jobs(worth, chains, judged, rejudge=rejudge)
-        unmerged = set(ledger.unmerged(instrument, first, exposure_ids=wanted))
-        found += _in_hand(exposures, raws, todo, unmerged)
+        for start in range(0, len(exposures), AT_ONCE):
+            few = exposures[start : start + AT_ONCE]
+            ids = [exposure.exposure_id for exposure in few]
+            raws = repository.raws(instrument, ids)
+            judged = ledger.judged_keys(instrument, first, exposure_ids=ids)
+            worth = candidates(few, raws, judged, recheck_unknown=recheck_unknown, rejudge=rejudge)
+            chains: dict[Key, Chain] = {}
+            for candidate in worth:
+                chains.update(_chains(repository, candidate, judging, settings.collection))
+            todo = jobs(worth, chains, judged, rejudge=rejudge)
+            unmerged = set(ledger.unmerged(instrument, first, exposure_ids=ids))
+            found += _in_hand(few, raws, todo, unmerged)
     return sorted(found, key=lambda hand: age(hand.record))
 
 
