@@ -95,7 +95,7 @@ def test_what_is_not_there_is_not_made(command, tmp_path: Path) -> None:
 
 def test_upgrade(command, path: Path) -> None:
     code, out, _ = command("upgrade", path)
-    assert (code, out) == (0, "schema version: was already 0005\n")
+    assert (code, out) == (0, "schema version: was already 0006\n")
     with sqlite3.connect(path) as database:
         database.execute("DROP TABLE brief")
         database.execute("UPDATE alembic_version SET version_num = '0004'")
@@ -103,9 +103,9 @@ def test_upgrade(command, path: Path) -> None:
     assert code == 2
     assert "`calwatch ledger upgrade` brings an older one up to date" in err
     code, out, _ = command("info", path)
-    assert "schema version      0004 (newest: 0005)" in out
+    assert "schema version      0004 (newest: 0006)" in out
     code, out, _ = command("upgrade", path, "--json")
-    assert json.loads(out) == {"before": "0004", "after": "0005"}
+    assert json.loads(out) == {"before": "0004", "after": "0006"}
     assert len(everything_in(path)["brief"]) == 6
 
 

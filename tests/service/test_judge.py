@@ -381,7 +381,7 @@ def _noise(path: Path, image) -> None:
         (_of_another_type, "OBSTYPE says 'dark', wanted a bias"),
         (_half, ""),
         (_absent, "No such file"),
-        (_noise, "cannot be read as a bias"),
+        (_noise, "not a FITS file"),
     ],
 )
 def test_a_certified_bias_that_cannot_be_used(
