@@ -70,6 +70,9 @@ TOPICS = (
     *(f"lsst.{SUBNAME}.{c}.logevent_imageInOODS" for c in ("MTOODS", "WFOODS", "CCOODS")),
     f"lsst.{SUBNAME}.MTCamera.logevent_endReadout",
 )
+CACHE_BYTES = 150_000_000
+"""Of each worker: less than its detectors need, so that the bound is reached at once. With more, a
+worker that helps another out goes on filling its cache for the whole day."""
 WHOLE_FROM_MINUTES = 20.0
 SAMPLE_SECONDS = 1.0
 SCRAPE_SECONDS, PAGE_SECONDS = 5.0, 20.0
@@ -267,7 +270,7 @@ def measure(given: argparse.Namespace, folder: Path) -> Result:
         settings = {
             "repo": str(observatory.root), "instruments": [INSTRUMENT], "camera": str(camera_file),
             "ledger": url, "workers": 2, "metrics_port": visits.metrics_port,
-            "web": {"port": visits.page_port},
+            "web": {"port": visits.page_port}, "calibration_cache_bytes": CACHE_BYTES,
             "kafka": {"sal_subname": SUBNAME, "prefix": PREFIX, "group": SUBNAME},
             **given.settings,
         }  # fmt: skip
