@@ -94,6 +94,8 @@ def test_the_shortest_way_leads_to_the_newest_exposure(nights: Client) -> None:
         (f"{SECOND}?by=colour", 400, "must be one of verdict, distance, value"),
         ("/focal/LSSTCam/5", 404, "exposure 5 has not been judged"),
         ("/focal/LSSTCam/99999999999999999999", 404, "has not been judged"),
+        ("/focal/LSSTCam/day/99999999999999999999/bias", 404, "no bias of 9999"),
+        ("/focal/LSSTCam/day/99999999999999999999/bias/picture", 404, "no bias of 9999"),
         ("/focal/Nothing/5", 404, "no instrument"),
         (f"/focal/LATISS/day/{DAY}/flat", 404, "no flat of 20261122 has been judged"),
         (f"{SECOND}/picture?show=NOTHING", 400, "is none of"),

@@ -29,6 +29,8 @@ from calwatch.web.render import render
 from calwatch.web.site import NoSuchPageError, Site
 from calwatch.web.tables import Column, Table, download
 
+_LAST_DAY = 9999_12_31
+"""A larger number is no day, and one of more than 64 bits none that a database takes."""
 ALL = "all"
 """Shows the worst of all tests."""
 WORST = 20
@@ -167,7 +169,8 @@ def _of_day(site: Site, request: Request) -> dict[str, Any]:
     instrument, calib_type = request.path_params["instrument"], request.path_params["calib_type"]
     day_obs = request.path_params["day_obs"]
     camera = site.camera(instrument)
-    briefs = briefs_of_day(site.ledger, instrument, day_obs, calib_type)
+    possible = day_obs <= _LAST_DAY
+    briefs = briefs_of_day(site.ledger, instrument, day_obs, calib_type) if possible else []
     if not briefs:
         raise NoSuchPageError(f"{instrument}: no {calib_type[:20]} of {day_obs} has been judged")
     show, by = _chosen(request, briefs, calib_type)
