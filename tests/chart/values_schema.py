@@ -36,16 +36,6 @@ def definitions() -> dict[str, Any]:
         del settings["properties"][name]
     for name in OWN_OF_KAFKA:
         del found["KafkaSettings"]["properties"][name]
-    # A channel takes names and bare words where its schema has numbers and lists; the daemon checks
-    # them better than helm could.
-    found["AlarmSettings"]["properties"]["channels"] = {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": {"type": {"enum": ["console", "sal", "alertmanager", "apprise"]}},
-            "required": ["type"],
-        },
-    }
     found["Settings"] = settings
     return {name: found[name] for name in _used(found, "Settings")}
 

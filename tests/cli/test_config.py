@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -58,6 +59,31 @@ def test_the_schema_knows_every_field_and_what_the_examples_have() -> None:
     schema = json.loads(run("schema").output)
     assert schema["$schema"].startswith("https://json-schema.org/")
     for path in EXAMPLES:
-        assert yaml.safe_load(path.read_text()).keys() <= schema["properties"].keys()
+        jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     assert schema["additionalProperties"] is False
     assert "default" not in schema["properties"]["workers"]
+
+
+@pytest.mark.parametrize(
+    ("channel", "good"),
+    [
+        ({"type": "console", "severity": "SERIOUS", "instruments": "LATISS"}, True),
+        ({"type": "console", "severity": "critical", "instruments": ["LATISS"]}, True),
+        ({"type": "apprise", "url_env": "URL", "kinds": "failure", "on": ["raised"]}, True),
+        ({"type": "console", "severity": 3}, False),
+        ({"type": "console", "severity": "NONE"}, False),
+        ({"type": "console", "kinds": "rust"}, False),
+        ({"type": "console", "colour": "red"}, False),
+    ],
+)
+def test_the_schema_takes_the_channels_that_the_daemon_takes(
+    channel: dict[str, object], good: bool, tmp_path: Path
+) -> None:
+    content = {"repo": "/r", "instruments": "LATISS", "alarms": {"channels": [channel]}}
+    path = tmp_path / "site.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert (run("check", str(path)).exit_code == 0) is good
+    schema = jsonschema.Draft202012Validator(json.loads(run("schema").output))
+    assert schema.is_valid(content) is good
+    default = schema.schema["$defs"]["ConsoleSettings"]["properties"]["severity"]["default"]
+    assert default == "WARNING"

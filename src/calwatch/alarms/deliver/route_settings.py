@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     field_validator,
     model_validator,
 )
@@ -19,6 +20,7 @@ from pydantic import (
 from calwatch.alarms.deliver.routing import USUAL, Route
 from calwatch.alarms.model import Kind, Severity, What
 
+_SeverityWord = Literal["WARNING", "SERIOUS", "CRITICAL", "warning", "serious", "critical"]
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -44,10 +46,20 @@ def listed(value: Any) -> Any:
     return (value,) if isinstance(value, str | Path) else value
 
 
+def one_or_more(kind: Any) -> BeforeValidator:
+    """Take a list in a configuration, or one without the list; the schema knows both."""
+    return BeforeValidator(listed, json_schema_input_type=tuple[kind, ...] | kind)
+
+
 _Word = Annotated[str, Field(min_length=1)]
-Words = Annotated[tuple[_Word, ...], BeforeValidator(listed)]
-Paths = Annotated[tuple[Path, ...], BeforeValidator(listed)]
-Least = Annotated[Severity, BeforeValidator(_severity)]
+Words = Annotated[tuple[_Word, ...], one_or_more(_Word)]
+Paths = Annotated[tuple[Path, ...], one_or_more(Path)]
+Least = Annotated[
+    Severity,
+    BeforeValidator(_severity, json_schema_input_type=_SeverityWord),
+    PlainSerializer(lambda severity: severity.name, when_used="json"),
+]
+"""Its name in a configuration, as in its schema and where it is shown."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
@@ -58,10 +70,10 @@ class RouteSettings(BaseModel):
 
     name: Name
     """What the ledger and the log call the channel."""
-    severity: Least = Severity.WARNING
+    severity: Least = Field(Severity.WARNING, json_schema_extra={"default": "WARNING"})
     """Least severity, of the gravest that the alarm has been."""
     instruments: Words = ()
-    kinds: Annotated[tuple[Kind, ...], BeforeValidator(listed)] = ()
+    kinds: Annotated[tuple[Kind, ...], one_or_more(Kind)] = ()
     alarms: Words = ()
     """Globs on the name, such as ``LSSTCam.readout.*``, whatever the case."""
     escalations_only: bool = False
@@ -88,13 +100,13 @@ class RouteSettings(BaseModel):
 class NoticeSettings(RouteSettings):
     """What every channel has that gives notices to people."""
 
-    on: Annotated[tuple[What, ...], BeforeValidator(listed)] = tuple(
+    on: Annotated[tuple[What, ...], one_or_more(What)] = tuple(
         what for what in What if what in USUAL
     )
     """What must have happened."""
     quiet_hours: str = ""
     """``22:00-12:00`` (UTC): notices wait until they end. Empty: none."""
-    quiet_below: Least = Severity.CRITICAL
+    quiet_below: Least = Field(Severity.CRITICAL, json_schema_extra={"default": "CRITICAL"})
     """Notices of alarms that have been as grave as this wait for nothing; escalations neither."""
     digest: str = ""
     """``"18:00"`` (UTC): when the day is summed up. Empty: never."""

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     SecretStr,
     field_validator,
@@ -26,7 +25,7 @@ from calwatch.alarms.deliver.route_settings import (
     Paths,
     RouteSettings,
     Words,
-    listed,
+    one_or_more,
 )
 from calwatch.alarms.deliver.routing import Route
 from calwatch.alarms.deliver.sal_settings import SalSettings
@@ -81,7 +80,7 @@ class AppriseSettings(NoticeSettings):
 
     type: Literal["apprise"]
     name: Name = "apprise"
-    urls: Annotated[tuple[SecretStr, ...], BeforeValidator(listed)] = ()
+    urls: Annotated[tuple[SecretStr, ...], one_or_more(SecretStr)] = ()
     """Such as ``slack://…``: they hold passwords, so rather use one of these:"""
     url_env: Words = ()
     """Environment variables, each of which holds one URL."""
