@@ -74,7 +74,7 @@ def source_of(connection: KafkaConnection, topic: str, group: str, **options: An
     topics = [Topic(topic, Kind.BUCKET, ("LATISS",))]
     return KafkaSource(
         connection, topics, Decoder(None, {}), None, counters, group=group, **options
-    )  # type: ignore[arg-type]
+    )
 
 
 async def failure_of(source: KafkaSource) -> str:
