@@ -85,6 +85,23 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
         use_shipped_kernels(environment, V3)
 
 
+def test_a_folder_of_somebody_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that all may write to, anybody may have made it, and numba runs what is there."""
+    shipped = ship(tmp_path / "shipped", "x86-64-v3")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    environment = {"CALWATCH_KERNELS": str(shipped)}
+    assert use_shipped_kernels(dict(environment), V3) == "x86-64-v3"
+    made = tmp_path / f"calwatch-kernels-{os.getuid()}"
+    assert made.stat().st_mode & 0o777 == 0o700
+    mine = os.getuid()
+    made.rename(tmp_path / f"calwatch-kernels-{mine + 1}")
+    monkeypatch.setattr("os.getuid", lambda: mine + 1)
+    with pytest.raises(StopError, match=r"calwatch-kernels-\d+ is not ours: remove it"):
+        use_shipped_kernels(dict(environment), V3)
+
+
 def test_compiling_for_what_this_machine_cannot_run_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,8 @@ def use_shipped_kernels(
 
     Raises
     ------
+    StopError
+        If the folder for the links is somebody else's: whoever puts files there has us run them.
     WaitError
         If the links cannot be written.
     """
@@ -94,9 +96,12 @@ def use_shipped_kernels(
     cpu = next((cpu for cpu in fits if Path(shipped, cpu).is_dir()), None)
     if cpu is None:
         return None
-    fallback = Path(tempfile.gettempdir(), f"calwatch-kernels-{os.getuid()}")
-    folder = Path(environment.get(CACHE) or fallback)
+    chosen = environment.get(CACHE)
+    folder = Path(chosen or Path(tempfile.gettempdir(), f"calwatch-kernels-{os.getuid()}"))
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not chosen and folder.lstat().st_uid != os.getuid():
+            raise StopError(f"{folder} is not ours: remove it, or set {CACHE}")
         _link(Path(shipped, cpu), folder)
     except OSError as error:
         raise WaitError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import structlog
 import yaml
 from structlog.testing import capture_logs
 
+from calwatch.service import limits_in_force
 from calwatch.service.limits_in_force import LimitsInForce
 from calwatch.verify.limits import Limits, shipped_directory
 
@@ -111,3 +113,26 @@ def test_limits_are_plain_data_that_workers_can_be_given(path: Path) -> None:
     assert isinstance(again, Limits)
     assert again == limits
     assert again.digest == limits.digest
+
+
+def test_of_two_calls_at_once_the_second_reads_after_the_first(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits, reading, most = LimitsInForce(str(path)), [], []
+    load = limits_in_force.load_limits
+
+    def slowly(source: str) -> Limits:
+        reading.append(source)
+        most.append(len(reading))
+        time.sleep(0.05)
+        reading.pop()
+        return load(source)
+
+    monkeypatch.setattr(limits_in_force, "load_limits", slowly)
+
+    async def both() -> None:
+        await asyncio.gather(limits.reload(), limits.reload())
+
+    with capture_logs():
+        asyncio.run(both())
+    assert most == [1, 1]

@@ -33,6 +33,7 @@ class LimitsInForce:
         self._source = source
         self._current = load_limits(source)
         self._listeners: list[Listener] = []
+        self._reloading = asyncio.Lock()
         self._log: Any = structlog.get_logger("calwatch")
 
     @property
@@ -45,7 +46,14 @@ class LimitsInForce:
         self._listeners.append(listener)
 
     async def reload(self) -> None:
-        """Read the file again, and put what it says in force, whole or not at all."""
+        """Read the file again, and put what it says in force, whole or not at all.
+
+        Whoever calls meanwhile waits, so that of two readings the later one stands.
+        """
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         old = self._current
         try:
             new = await asyncio.to_thread(load_limits, self._source)
