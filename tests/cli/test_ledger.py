@@ -139,6 +139,13 @@ def test_a_backup_is_whole_though_the_daemon_writes(command, path: Path, tmp_pat
     assert "backup.db: exists already" in err
 
 
+def test_a_ledger_of_any_name_is_backed_up(command, path: Path, tmp_path: Path) -> None:
+    odd = path.rename(tmp_path / "50%25 of it? #1.db")
+    code, _, _ = command("backup", odd, tmp_path / "backup.db")
+    assert code == 0
+    assert len(everything_in(tmp_path / "backup.db")["judgement"]) >= 6
+
+
 def test_a_damaged_ledger_makes_no_backup(command, path: Path, tmp_path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import URL
 
@@ -61,7 +62,7 @@ def back_up(url: URL, target: Path, tell: Callable[[int, int], None] = lambda _d
 
 
 def _copy(source: Path, target: Path, tell: Callable[[int, int], None]) -> None:
-    reader = sqlite3.connect(f"file:{source.absolute()}?mode=ro", uri=True, timeout=10)
+    reader = sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=ro", uri=True, timeout=10)
     writer = sqlite3.connect(target)
     try:
         reader.backup(

@@ -44,10 +44,9 @@ def parse_url(text: str) -> URL:
     LedgerError
         If it is neither, or names a database other than SQLite or PostgreSQL.
     """
-    if "://" not in text:
-        text = f"sqlite:///{text}"
     try:
-        url = make_url(text)
+        # A path is no URL: nothing in it is an escape or a question.
+        url = make_url(text) if "://" in text else URL.create("sqlite", database=text)
     except (ArgumentError, ValueError) as error:
         shown = text.split("@")[-1]
         raise LedgerError(f"ledger URL ending in {shown!r} cannot be read: {error}") from None

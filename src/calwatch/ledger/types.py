@@ -14,6 +14,8 @@ from sqlalchemy.types import TypeDecorator
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit key that numbers itself (SQLite does so only for INTEGER)."""
+LARGEST_ID = 2**63 - 1
+"""No key or number of the ledger is larger; a database cannot even be asked for one."""
 
 
 def dump_json(value: Any) -> str:

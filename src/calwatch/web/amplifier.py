@@ -21,6 +21,7 @@ from calwatch.errors import CameraError
 from calwatch.ledger.arrays import measured_arrays
 from calwatch.ledger.nights import ExposureLine, exposure_line, last_checks
 from calwatch.ledger.trends import JudgedBrief, briefs_of, chain_changes, newest, trend
+from calwatch.ledger.types import LARGEST_ID
 from calwatch.plots.frame import frame_image, profile
 from calwatch.plots.trend import Band, Event, Point, thinned
 from calwatch.plots.trend import trend as trend_plot
@@ -38,7 +39,6 @@ DAYS = (7, 30, 90, 365)
 USUAL_DAYS = 90
 NEWEST = 20
 """Values in the table on the page; CSV and JSON have all."""
-_LARGEST_ID = 2**63 - 1
 VALUES = (
     Column("end_utc", "End, UTC", "time"),
     Column("exposure", "Exposure", "code"),
@@ -342,7 +342,7 @@ def _line(site: Site, instrument: str, word: str) -> ExposureLine | None:
     if not word:
         return None
     number = int(word) if word.isascii() and word.isdigit() else -1
-    found = exposure_line(site.ledger, instrument, number) if 0 <= number <= _LARGEST_ID else None
+    found = exposure_line(site.ledger, instrument, number) if 0 <= number <= LARGEST_ID else None
     if found is None:
         raise NoSuchPageError(f"{instrument}: exposure {word[:20]!r} has not been judged")
     return found

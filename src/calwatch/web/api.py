@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from calwatch.alarms.model import Numbered
+from calwatch.ledger.types import LARGEST_ID
 from calwatch.service.alarm_desk import ACTIONS, NoSuchAlarmError, OrderError, act, numbered
 from calwatch.service.alarm_documents import alarm_document, transition_document
 from calwatch.service.alarm_words import gravest_first
@@ -23,7 +24,6 @@ MOST = 1000
 """Alarms or entries of the history in one answer."""
 USUAL = 200
 _YES, _NO = ("1", "true", "yes"), ("0", "false", "no")
-_LARGEST_ID = 2**63 - 1
 
 
 def routes() -> list[Route]:
@@ -112,7 +112,7 @@ def id_of(request: Request) -> int:
         If no alarm can have it.
     """
     alarm_id: int = request.path_params["alarm_id"]
-    if alarm_id > _LARGEST_ID:
+    if alarm_id > LARGEST_ID:
         raise NoSuchAlarmError("there is no such alarm")
     return alarm_id
 

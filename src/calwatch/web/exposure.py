@@ -19,6 +19,7 @@ from calwatch.ledger.nights import (
     neighbours,
 )
 from calwatch.ledger.trends import briefs_of_exposure
+from calwatch.ledger.types import LARGEST_ID
 from calwatch.verify.model import Verdict
 from calwatch.web.api import site_of
 from calwatch.web.problems import COLUMNS, SHOWN, problems_table
@@ -34,7 +35,6 @@ DETECTORS = (
     Column("reason", "Why", "words"),
 )
 _ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
-_LARGEST_ID = 2**63 - 1
 
 
 def routes() -> list[Route]:
@@ -85,7 +85,7 @@ def line_of(site: Site, request: Request) -> ExposureLine:
     """
     instrument, number = request.path_params["instrument"], request.path_params["exposure_id"]
     site.camera(instrument)
-    found = exposure_line(site.ledger, instrument, number) if number <= _LARGEST_ID else None
+    found = exposure_line(site.ledger, instrument, number) if number <= LARGEST_ID else None
     if found is None:
         raise NoSuchPageError(f"{instrument}: exposure {number} has not been judged")
     return found
