@@ -25,7 +25,7 @@ NAMES = ("/etc/resolv.conf", "/etc/hosts")
 """Of this machine, so that names are found."""
 PASSED = ("PIP_", "UV_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 """Settings of this machine for reaching packages: given to the steps, written nowhere."""
-PIP_FILES = ("/etc/pip.conf", "/root/.config/pip/pip.conf", "/etc/uv/uv.toml")
+PIP_FILES = ("/etc/pip.conf", str(Path.home() / ".config/pip/pip.conf"), "/etc/uv/uv.toml")
 
 
 class StepError(Exception):
