@@ -54,6 +54,10 @@ class Measured:
     amps: dict[str, Metrics]
     detector: Metrics = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """By amplifier why it cannot be judged."""
+    arrays: Mapping[str, DoubleArray | FloatArray] = field(default_factory=dict)
+    """What is kept beside the numbers, by name."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

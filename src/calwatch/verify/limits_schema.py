@@ -122,7 +122,19 @@ class AlarmPersistence(_Strict):
     warning: Persistence | None = None
 
 
-CalibType = Literal["bias", "dark", "flat"]
+CalibType = Literal[
+    "bias",
+    "dark",
+    "flat",
+    "gain",
+    "cti",
+    "ptc",
+    "linearity",
+    "defects",
+    "dark_stack",
+    "crosstalk",
+    "bias_stability",
+]
 Section = Annotated[str, Field(pattern=r"^(\d+(\.\d+)*)?$")]
 
 Bound = float | Sides

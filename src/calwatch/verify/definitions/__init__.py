@@ -1,0 +1,1 @@
+"""What is measured and tested, one file a calibration type: data only, no kernel."""

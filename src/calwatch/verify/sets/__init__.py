@@ -1,0 +1,1 @@
+"""Measurements that need several exposures: one file each, pure."""
