@@ -137,7 +137,7 @@ def _set_limits(**entry):
         (_set("form", "cubic"), ["form", "absolute", "got 'cubic'"]),
         (_set("side", "left"), ["side", "'lower', 'upper' or 'both'"]),
         (_set("level", "pixel"), ["level", "'amp'"]),
-        (_set("calib_types", ["ptc"]), ["calib_types.0", "'bias', 'dark' or 'flat'"]),
+        (_set("calib_types", ["lamp"]), ["calib_types.0", "'bias', 'dark', 'flat'"]),
         (_set("calib_types", []), ["calib_types", "at least 1"]),
         (_set("n_sigma", 3), ["n_sigma and error: expected both or neither"]),
         (_set("n_sigma", -3), ["n_sigma", "greater than or equal to 0"]),
