@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calwatch.offline.combine_ptc import PairPoint, curve, difference_noise, fit_ptc, pair_point
+from calwatch.offline.combine_ptc import curve, difference_noise, fit_ptc
+from calwatch.verify.sets.pair import PairPoint
 
 LEVELS = np.geomspace(500, 60_000, 12)
 N_PIXELS = 1_000_000
@@ -59,20 +60,6 @@ def test_a_dead_amplifier_has_no_gain(points) -> None:
     fit = fit_ptc(points, 4.0)
     assert np.isnan([fit.gain, fit.a00, fit.noise, fit.turnoff]).all()
     assert not fit.used.any()
-
-
-def test_a_pair_gives_mean_and_variance_whatever_the_pattern_and_the_lamp() -> None:
-    rng = np.random.default_rng(7)
-    light = 20_000 * (1 + 0.02 * rng.standard_normal(200_000))
-    first = rng.poisson(light * 1.5) / 1.5 + rng.normal(0, 4, light.size)
-    second = rng.poisson(light * 1.01 * 1.5) / 1.5 + rng.normal(0, 4, light.size)
-    first[:5] += 30_000
-    point = pair_point(first.astype(np.float32), second.astype(np.float32))
-    assert abs(point.mean - 20_100) < 10
-    wanted = 20_100 / 1.5 + 16
-    assert abs(point.variance / wanted - 1) < 4 * np.sqrt(2 / light.size) + 1e-3
-    assert np.isnan(pair_point(first[:1], second[:1]).mean)
-    assert np.isnan(pair_point(first * 0, second * 0).variance)
 
 
 def test_noise_of_a_difference() -> None:

@@ -29,8 +29,9 @@ from calwatch.isr.cosmic_rays import replace_cosmic_rays
 from calwatch.isr.model import IsrInput, IsrResult, IsrSwitches
 from calwatch.isr.switches import switches_for
 from calwatch.memory import keep_freed_memory
-from calwatch.offline.combine_ptc import PairPoint, difference_noise, pair_point
+from calwatch.offline.combine_ptc import difference_noise
 from calwatch.offline.combine_stack import ByteArray, flag_frame, prepare_stack
+from calwatch.verify.sets.pair import PairPoint, pair_point
 
 CR_GROW = 2
 """Pixels by which cosmic rays in darks are grown (cp_pipe ``cpDark.py``)."""

@@ -9,10 +9,8 @@ from scipy.optimize import least_squares
 
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray
 from calwatch.isr.clipped import clipped_statistics
+from calwatch.verify.sets.pair import PairPoint
 
-PAIR_SIGMA = 5.5
-PAIR_PASSES = 3
-"""Clipping of a flat pair (cp_pipe ``cpPtcExtract.py``)."""
 NOISE_SIGMA = 5.0
 NOISE_PASSES = 3
 """Clipping of a bias difference: that of the verification (cp_verify ``verifyStats.py``)."""
@@ -20,17 +18,6 @@ TURNOFF_DROP = 0.9
 """The curve ends where the variance falls below this fraction of the largest before."""
 
 _A00_SCALE = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class PairPoint:
-    """One point of a photon-transfer curve, from two flats of equal exposure."""
-
-    mean: float
-    """ADU."""
-    variance: float
-    """ADU²: of one frame."""
-    n_pixels: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,29 +35,6 @@ class PtcFit:
     """ADU: the highest level that belongs to the curve."""
     used: BoolArray
     """Which points were fitted, in the order given."""
-
-
-def pair_point(first: FloatArray, second: FloatArray) -> PairPoint:
-    """Return mean and variance of a pair of flats.
-
-    ``D = (μ2·I1 − μ1·I2)/μ`` takes out the fixed pattern and a difference in light; the variance
-    is half that of D (cp_pipe ``cpPtcExtract.py``).
-
-    Parameters
-    ----------
-    first, second
-        1-D, ADU: the same good pixels of one amplifier in both flats.
-    """
-    if first.size < 2:
-        return PairPoint(np.nan, np.nan, 0)
-    mean_1 = clipped_statistics(first, PAIR_SIGMA, PAIR_PASSES).mean
-    mean_2 = clipped_statistics(second, PAIR_SIGMA, PAIR_PASSES).mean
-    mean = 0.5 * (mean_1 + mean_2)
-    if not mean > 0:
-        return PairPoint(mean, np.nan, first.size)
-    difference = (mean_2 * first.astype(np.float64) - mean_1 * second) / mean
-    clipped = clipped_statistics(difference, PAIR_SIGMA, PAIR_PASSES)
-    return PairPoint(mean, 0.5 * clipped.stdev**2, clipped.n_kept)
 
 
 def difference_noise(first: FloatArray, second: FloatArray) -> float:

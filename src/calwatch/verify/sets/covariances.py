@@ -1,20 +1,17 @@
 """Covariances of the pixels of a flat, to a stated lag (Astier et al. 2019, A&A 629, A36, §3).
 
 A pixel that is left out has no weight: it adds nothing to the sum and is not counted. The sums
-come from one Fourier transform of the difference of a pair, padded by the largest lag so that
-nothing wraps round. Of the inverse only the few lags that are wanted are made, as a product of
-two small matrices. How many pairs of pixels there are is counted from those left out.
+come from the Fourier transform of the difference of a pair, padded by the largest lag so that
+nothing wraps round. How many pairs of pixels there are is counted from those left out.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numba import njit
-from scipy.fft import next_fast_len, rfft2
+from scipy.fft import irfft2, next_fast_len, rfft2
 
-from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IndexArray
+from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IndexArray
 
 MAX_LAG = 8
 """Lags 0 … 7 along either axis."""
@@ -87,34 +84,9 @@ def _sums(difference: FloatArray, max_lag: int) -> DoubleArray:
     shape = tuple(next_fast_len(n + max_lag - 1, real=True) for n in difference.shape)
     spectrum = rfft2(difference, s=shape, workers=1)
     power = spectrum.real * spectrum.real + spectrum.imag * spectrum.imag
-    cosine_y, sine_y, cosine_x, sine_x = _inverse(shape, max_lag)
-    # The sum is real: of exp(iφy)·exp(iφx) only cos φy·cos φx − sin φy·sin φx stays in it.
-    even = (cosine_y @ power).astype(np.float64) @ cosine_x
-    odd = (sine_y @ power).astype(np.float64) @ sine_x
-    return np.asarray((even - odd) / (shape[0] * shape[1]))
-
-
-@lru_cache(maxsize=8)
-def _inverse(shape: tuple[int, ...], max_lag: int) -> tuple[AnyArray, ...]:
-    """Return the factors of the inverse transform at the wanted lags, along y and along x.
-
-    Only half of the frequencies along x are there; the others mirror them, and so count double,
-    but for frequency 0 and, of an even length, the last.
-    """
-    rows, columns = shape
-    half = columns // 2 + 1
-    weight = np.full((half, 1), 2.0)
-    weight[0] = 1.0
-    if columns % 2 == 0:
-        weight[-1] = 1.0
-    phase_y = 2 * np.pi / rows * np.outer(np.arange(1 - max_lag, max_lag), np.arange(rows))
-    phase_x = 2 * np.pi / columns * np.outer(np.arange(half), np.arange(max_lag))
-    return (
-        np.cos(phase_y).astype(np.float32),
-        np.sin(phase_y).astype(np.float32),
-        weight * np.cos(phase_x),
-        weight * np.sin(phase_x),
-    )
+    correlation = irfft2(power, s=shape, workers=1)
+    # A negative lag is found from the end.
+    return np.asarray(correlation[np.arange(1 - max_lag, max_lag), :max_lag], dtype=np.float64)
 
 
 def _folded(sums: DoubleArray, pairs: DoubleArray) -> DoubleArray:
