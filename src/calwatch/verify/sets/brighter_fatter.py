@@ -15,7 +15,9 @@ VENDOR_A00 = {"ITL": -1.71e-6, "E2V": -3.09e-6}
 MAX_A00 = 2e-5
 """1/e-: certified ones beyond this are absurd."""
 
-_ROUNDS = 60
+_ROUNDS = 50
+_CLOSE = 1e-13
+_MAX_Z = 100.0
 
 
 def vendor_corrected(gain: float, mean: float, vendor: str) -> float:
@@ -45,7 +47,7 @@ def at_zero_signal(gain: float, mean: float, a00: float) -> tuple[float, float]:
     """Return the gain at zero signal, and how much of a relative error of the given one it keeps.
 
     The variance of a flat is ``(exp(z) − 1)/(2·a00·g²)`` with ``z = 2·a00·μ·g`` (Astier et al.
-    2019, eq. 16), so ``g = gain·(exp(z) − 1)/z``, solved by repeating it.
+    2019, eq. 16), so ``g = gain·(exp(z) − 1)/z``, solved for g by Newton's steps.
 
     Parameters
     ----------
@@ -56,22 +58,27 @@ def at_zero_signal(gain: float, mean: float, a00: float) -> tuple[float, float]:
     a00
         1/e-.
     """
-    if not (math.isfinite(gain) and math.isfinite(mean) and math.isfinite(a00)):
+    if not (math.isfinite(mean) and math.isfinite(a00) and 0 < gain < math.inf):
         return math.nan, math.nan
     found = gain
     for _ in range(_ROUNDS):
-        before, found = found, gain * _growth(2.0 * a00 * mean * found)
-        if abs(found - before) <= 1e-14 * abs(found):
+        z = 2.0 * a00 * mean * found
+        if not z < _MAX_Z:
             break
-    else:
-        return math.nan, math.nan
-    z = 2.0 * a00 * mean * found
-    # d ln g = d ln gain / (1 − d ln growth / d ln z)
-    slope = z * math.exp(z) / math.expm1(z) - 1.0 if abs(z) > 1e-9 else 0.5 * z
-    return found, 1.0 / (1.0 - slope)
+        growth, slope = _growth(z)
+        # Newton's step in ln g; where the slope reaches 1 the curve turns back: no solution.
+        if slope >= 1.0:
+            break
+        step = (math.log(gain / found) + math.log(growth)) / (1.0 - slope)
+        found *= math.exp(min(max(step, -1.0), 1.0))
+        if abs(step) < _CLOSE:
+            return found, 1.0 / (1.0 - slope)
+    return math.nan, math.nan
 
 
-def _growth(z: float) -> float:
-    if z > 50.0:
-        return math.inf
-    return math.expm1(z) / z if abs(z) > 1e-9 else 1.0 + 0.5 * z
+def _growth(z: float) -> tuple[float, float]:
+    """Return ``(exp(z) − 1)/z`` and the derivative of its log by ln z."""
+    if abs(z) < 1e-6:
+        return 1.0 + 0.5 * z, 0.5 * z
+    growth = math.expm1(z) / z
+    return growth, math.exp(z) / growth - 1.0
