@@ -29,7 +29,9 @@ EDGE = 20
 TIME_TOLERANCE = 5e-3
 """s: exposure times that differ by more make no pair."""
 MAX_IMBALANCE = 0.05
-"""Halves that differ by more of their mean are no pair: the lamp was not the same."""
+IMBALANCE_SIGMA = 5.0
+"""Halves that differ by more of their mean, and by so many errors more, are no pair: the lamp was
+not the same."""
 LEAST_GOOD = 0.5
 """An amplifier of which fewer pixels can be used is not measured."""
 
@@ -141,8 +143,8 @@ def _measure_amplifier(
         "ROW_MEAN_VARIANCE": pair.row_mean_variance,
         "NOISE_ADU": noise,
     }
-    if not pair.mean > 0:
-        return f"there is no light: the mean of the pair is {pair.mean:.3g} ADU"
+    if not min(pair.mean_1, pair.mean_2) > 0:
+        return f"there is no light: means of {pair.mean_1:.3g} and {pair.mean_2:.3g} ADU"
     if not pair.variance > 0:
         return "its pixels have no noise at all"
     found[...] = covariances(pair.difference, pair.kept)
@@ -226,7 +228,8 @@ def _not_comparable(flats: Flats, index: int, pair: Pair, numbers: Metrics) -> s
     times = flats.first.exposure_time, flats.second.exposure_time
     if not abs(times[0] - times[1]) <= TIME_TOLERANCE:
         return f"no pair: exposure times of {times[0]:.4g} s and {times[1]:.4g} s"
-    if numbers["PAIR_BALANCE"] > MAX_IMBALANCE:
+    of_noise = math.sqrt(2.0 * pair.variance / pair.n_pixels) / pair.mean
+    if numbers["PAIR_BALANCE"] > MAX_IMBALANCE + IMBALANCE_SIGMA * of_noise:
         return f"no pair: its halves differ by {100 * numbers['PAIR_BALANCE']:.3g} %"
     ptc = flats.calibrations.ptc
     turnoff = float(ptc.turnoff[index]) if ptc else math.nan

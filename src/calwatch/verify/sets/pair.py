@@ -54,7 +54,7 @@ class Pair:
     mean_2: float
     """ADU, clipped."""
     variance: float
-    """ADU²: of one frame, for the truncation corrected."""
+    """ADU²: of one frame, for the truncation corrected; 0 if either half is constant."""
     n_pixels: int
     """Pixels left by the clipping of the difference."""
     constant: float
@@ -82,7 +82,7 @@ def pair_point(first: FloatArray, second: FloatArray) -> PairPoint:
     """
     if first.size < 2:
         return PairPoint(np.nan, np.nan, 0)
-    mean_1, mean_2 = _mean(first), _mean(second)
+    mean_1, mean_2 = _clip(first).mean, _clip(second).mean
     mean = 0.5 * (mean_1 + mean_2)
     if not mean > 0:
         return PairPoint(mean, np.nan, first.size)
@@ -107,9 +107,12 @@ def measure_pair(first: FloatArray, second: FloatArray, good: BoolArray) -> Pair
     pixels_1, pixels_2 = (f.ravel() if everything else f[good] for f in (first, second))
     if pixels_1.size < 2:
         return _nothing(np.nan, np.nan, good)
-    mean_1, mean_2 = _mean(pixels_1), _mean(pixels_2)
+    halves = _clip(pixels_1), _clip(pixels_2)
+    mean_1, mean_2 = halves[0].mean, halves[1].mean
     if not mean_1 + mean_2 > 0:
         return _nothing(mean_1, mean_2, good)
+    # Of a half that stands still the difference has the noise of the other alone.
+    noisy = halves[0].stdev > 0 and halves[1].stdev > 0
     difference = _difference(pixels_1, pixels_2, mean_1, mean_2)
     clipped = _clip(difference)
     if not clipped.n_kept > 1:
@@ -126,7 +129,7 @@ def measure_pair(first: FloatArray, second: FloatArray, good: BoolArray) -> Pair
     return Pair(
         mean_1,
         mean_2,
-        _variance(clipped),
+        _variance(clipped) if noisy else 0.0,
         clipped.n_kept,
         constant,
         _row_mean_variance(plane, kept),
@@ -141,12 +144,8 @@ def _nothing(mean_1: float, mean_2: float, good: BoolArray) -> Pair:
     return Pair(mean_1, mean_2, np.nan, 0, np.nan, np.nan, empty, none)
 
 
-def _mean(pixels: FloatArray) -> float:
-    return clipped_statistics(pixels, PAIR_SIGMA, PAIR_PASSES).mean
-
-
-def _clip(difference: FloatArray) -> Clipped:
-    return clipped_statistics(difference, PAIR_SIGMA, PAIR_PASSES)
+def _clip(pixels: AnyArray) -> Clipped:
+    return clipped_statistics(pixels, PAIR_SIGMA, PAIR_PASSES)
 
 
 def _variance(clipped: Clipped) -> float:
@@ -176,4 +175,4 @@ def _row_mean_variance(plane: FloatArray, kept: BoolArray) -> float:
     if np.count_nonzero(rows) < 2:
         return math.nan
     means = plane.sum(axis=1, dtype=np.float64)[rows] / counts[rows]
-    return float(_clip(means.astype(np.float64)).stdev ** 2)
+    return float(_clip(means).stdev ** 2)
