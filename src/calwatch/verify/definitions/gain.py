@@ -62,7 +62,8 @@ METRICS: tuple[Metric, ...] = (
         "Clipped deviation of the serial overscan after its correction, mean of both flats.",
     ),
     amp_metric(
-        "PAIR_NOISE", "e-", _GAIN, "the read noise of the pair", "NOISE_ADU times PAIR_GAIN_ZERO."
+        "PAIR_NOISE", "e-", _GAIN, "the read noise of the pair",
+        "NOISE_ADU, with what its clipping and its medians took of it, times PAIR_GAIN_ZERO.",
     ),
     amp_metric(
         "PAIR_NOISE_ERROR", "e-", _GAIN, "the error of the read noise of the pair",

@@ -11,7 +11,7 @@ import numpy as np
 from calwatch.arrays import BoolArray, FloatArray
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import CalibrationSet
-from calwatch.camera.model import Amplifier, Box, Detector
+from calwatch.camera.model import Box, Detector
 from calwatch.verify.amplifier import Measured, Metrics
 from calwatch.verify.definitions import gain as definitions
 from calwatch.verify.inputs import reference_fault
@@ -20,7 +20,7 @@ from calwatch.verify.sets.brighter_fatter import a00_of, at_zero_signal, vendor_
 from calwatch.verify.sets.covariances import MAX_LAG, covariances
 from calwatch.verify.sets.model import CorrectedFrame
 from calwatch.verify.sets.pair import Pair, measure_pair
-from calwatch.verify.statistics import OVERSCAN_EDGE
+from calwatch.verify.sets.read_noise import overscan_share, pixel_share, relative_error
 
 LEFT_OUT = Mask.BAD | Mask.NO_DATA | Mask.SAT | Mask.SUSPECT
 """Pixels that do not enter a pair (cp_pipe ``cpPtcExtract.py``)."""
@@ -150,10 +150,11 @@ def _measure_amplifier(
     found[...] = covariances(pair.difference, pair.kept)
     # The same but for the loss by clipping, which only the variance is corrected for.
     found[0, 0] = pair.variance
-    if not noise > 0:
+    read_noise = noise / overscan_share(amp)
+    if not read_noise > 0:
         return "there is no overscan noise"
-    numbers |= _gains(pair, noise)
-    numbers |= _at_zero(flats, index, pair, noise)
+    numbers |= _gains(pair, read_noise * pixel_share(amp))
+    numbers |= _at_zero(flats, index, pair, read_noise, numbers["PAIR_GAIN"])
     return _not_comparable(flats, index, pair, numbers)
 
 
@@ -166,7 +167,7 @@ def _balance(pair: Pair) -> float:
 
 
 def _gains(pair: Pair, noise: float) -> Metrics:
-    """Return the gain by the three corrections of cp_pipe for the read noise (ADU).
+    """Return the gain by the three corrections of cp_pipe for the noise of a pixel (ADU).
 
     With the constant c, the mean μ and the noise σ the full one is the larger root of
     ``g²·(c·μ − σ²) − g·μ + 1/2 = 0``.
@@ -183,44 +184,40 @@ def _gains(pair: Pair, noise: float) -> Metrics:
     }
 
 
-def _at_zero(flats: Flats, index: int, pair: Pair, noise: float) -> Metrics:
+def _at_zero(flats: Flats, index: int, pair: Pair, read_noise: float, full_gain: float) -> Metrics:
     """Return gain and noise at zero signal with their errors, and the gain as cp_verify has it.
 
-    The gain here is mean over variance, read noise taken out: that of cp_pipe's constant, which
-    is a mean of quotients, but without its deviation at low signals.
+    The gain here is mean over variance, the noise of the pixels taken out: that of cp_pipe's
+    constant, which is a mean of quotients, but without its deviation at low signals.
     """
+    amp, ptc, vendor = (
+        flats.detector.amplifiers[index],
+        flats.calibrations.ptc,
+        flats.detector.vendor,
+    )
+    noise = read_noise * pixel_share(amp)
     shot = pair.variance - noise**2
     if not shot > 0:
         return {}
-    gain, vendor = pair.mean / shot, flats.detector.vendor
-    samples = _overscan_samples(flats.detector.amplifiers[index])
-    of_noise = math.sqrt(0.25 / samples) if samples else 0.0
+    gain, of_noise = pair.mean / shot, relative_error(amp, 2)
+    of_variance = math.sqrt(2.0 / pair.n_pixels) * pair.variance / shot
     relative = math.sqrt(
-        2.0 / pair.n_pixels * (pair.variance / shot) ** 2
+        of_variance**2
         + pair.variance / (2.0 * pair.n_pixels * pair.mean**2)
         + (2.0 * noise**2 * of_noise / shot) ** 2
     )
-    ptc = flats.calibrations.ptc
     a00 = a00_of(float(ptc.a00[index]) if ptc else math.nan, vendor)
     zero, kept = at_zero_signal(gain, pair.mean, a00)
-    # More noise makes the gain greater: both together, not in quadrature.
+    # More noise makes the gain greater: the two add up, and not in quadrature.
     with_noise = of_noise * (1.0 + kept * 2.0 * noise**2 / shot)
-    of_pixels = kept * math.sqrt(2.0 / pair.n_pixels) * pair.variance / shot
     return {
         "PAIR_GAIN_ERROR": gain * relative,
-        "PAIR_GAIN_CORRECTED": vendor_corrected(
-            _gains(pair, noise)["PAIR_GAIN"], pair.mean, vendor
-        ),
+        "PAIR_GAIN_CORRECTED": vendor_corrected(full_gain, pair.mean, vendor),
         "PAIR_GAIN_ZERO": zero,
         "PAIR_GAIN_ZERO_ERROR": zero * kept * relative,
-        "PAIR_NOISE": noise * zero,
-        "PAIR_NOISE_ERROR": noise * zero * math.hypot(of_pixels, with_noise),
+        "PAIR_NOISE": read_noise * zero,
+        "PAIR_NOISE_ERROR": read_noise * zero * math.hypot(kept * of_variance, with_noise),
     }
-
-
-def _overscan_samples(amp: Amplifier) -> int:
-    """Return how many pixels of one frame the overscan noise is measured of."""
-    return max(amp.serial_overscan.width - OVERSCAN_EDGE, 0) * amp.hdu_box.height
 
 
 def _not_comparable(flats: Flats, index: int, pair: Pair, numbers: Metrics) -> str:
