@@ -5,20 +5,19 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from fakes import make_exposure, make_job, make_result
 from fastavro import parse_schema, schemaless_reader
+from golden_records import GOLDEN, OF_SETS, message_of, writer_of
 
 from calwatch.errors import RecordError
 from calwatch.kafka.wire import unframe
 from calwatch.ledger.outbox import JudgedDetector, Stored, Taken
 from calwatch.publish.encoder import Encoder
-from calwatch.publish.schemas import NAMES, build_schemas
+from calwatch.publish.schemas import NAMES, SET, build_schemas
 from calwatch.verify.model import Verdict
 
-GOLDEN = Path(__file__).parent / "golden.json"
 SCHEMAS = build_schemas()
 IDS = {name: number for number, name in enumerate(NAMES, start=11)}
 
@@ -58,23 +57,35 @@ def test_another_encoder_gives_the_same_bytes() -> None:
 def test_a_message_of_the_first_release_is_read_with_the_schema_of_today() -> None:
     """The golden message: its bytes, and the fields it was written with, stand in a file."""
     golden = json.loads(GOLDEN.read_text())
-    fields = golden["schemas"]["bias"]
-    writer = {
-        "type": "record",
-        "name": "bias",
-        "namespace": "lsst.cp.calwatch",
-        "fields": [{"name": name, "type": kind} for name, kind in fields.items()],
-    }
-    message = golden["message"]
-    _, payload = unframe(bytes.fromhex(message["value"]))
-    ours = parse_schema(SCHEMAS.schemas["bias"])
-    record = schemaless_reader(io.BytesIO(payload), parse_schema(writer), ours)
     again = Encoder(SCHEMAS, IDS).encode(stored())
-    assert message["key"] == again.key.decode()
-    assert message["event_id"] == dict(again.headers)["event_id"].decode()
-    _, payload = unframe(again.value)
-    now = schemaless_reader(io.BytesIO(payload), ours, None)
-    assert {name: record[name] for name in fields} == {name: now[name] for name in fields}
+    assert golden["message"]["key"] == again.key.decode()
+    assert golden["message"]["event_id"] == dict(again.headers)["event_id"].decode()
+    before, now = read_both("bias", golden["schemas"], golden["message"]["value"], again.value)
+    assert before == now
+
+
+@pytest.mark.parametrize("name", OF_SETS)
+def test_so_is_the_first_message_of_each_kind_of_set(name: str) -> None:
+    golden = json.loads(GOLDEN.read_text())
+    assert list(golden["messages"]) == list(OF_SETS)
+    message, again = golden["messages"][name], message_of(name)
+    assert message["key"] == again["key"]
+    if name != SET:  # what a set came to is another event where it has another field
+        assert message["event_id"] == again["event_id"]
+    value = bytes.fromhex(again["value"])
+    before, now = read_both(name, golden["schemas"], message["value"], value)
+    assert before == now
+
+
+def read_both(name: str, schemas: dict, first: str, ours: bytes) -> tuple[dict, dict]:
+    """Return the fields of the first release, of a message of then and of one of today."""
+    fields = schemas[name]
+    today = parse_schema(SCHEMAS.schemas[name])
+    _, payload = unframe(bytes.fromhex(first))
+    record = schemaless_reader(io.BytesIO(payload), parse_schema(writer_of(name, fields)), today)
+    _, payload = unframe(ours)
+    now = schemaless_reader(io.BytesIO(payload), today, None)
+    return {field: record[field] for field in fields}, {field: now[field] for field in fields}
 
 
 def test_what_cannot_be_encoded_is_named() -> None:

@@ -19,8 +19,9 @@ from calwatch.alarms.model import Severity, What
 from calwatch.errors import RecordError
 from calwatch.ledger.outbox import AlarmTold, Completeness, JudgedDetector, JudgedExposure, Taken
 from calwatch.publish.records import event_id, make_record
-from calwatch.publish.schemas import RUBIN_AMPS, build_schemas
-from calwatch.verify.model import Verdict
+from calwatch.publish.schemas import CHAIN_TYPES, RUBIN_AMPS, build_schemas, metrics_of
+from calwatch.verify.metrics import CALIB_TYPES, SET_TYPES
+from calwatch.verify.model import Verdict, algorithm_of
 
 SCHEMAS = build_schemas().schemas
 
@@ -57,6 +58,34 @@ def exposure(**changes) -> JudgedExposure:
     return JudgedExposure(**{**fields, **changes})
 
 
+def pair(**changes) -> JudgedDetector:
+    """A pair of flats, the exposures 4 and 5."""
+    job = replace(make_job(5, 3, kind="flat"), calib_type="gain")
+    result = make_result(job, metrics=("PAIR_GAIN", "PAIR_NOISE"), **changes)
+    members = {"members": [2026112000004, 2026112000005], "raws": ["/raw/4", "/raw/5"]}
+    return JudgedDetector(
+        replace(result, provenance={**result.provenance, **members}), taken(5, kind="flat")
+    )
+
+
+def lone() -> JudgedDetector:
+    """A flat without a partner."""
+    told = pair(verdict=Verdict.UNKNOWN, reason="no partner came", amps=())
+    alone = {**told.result.provenance, "members": [2026112000005], "raws": ["/raw/5"]}
+    return replace(told, result=replace(told.result, provenance=alone))
+
+
+def whole_set(kind: str = "gain", **changes) -> JudgedExposure:
+    document = {
+        "metrics": {},
+        "tests": {},
+        "failures": ["R22_S11 C17 PAIR_GAIN"],
+        "test_counts": {"amp": {"pass": 9, "fail": 1, "unknown": 0, "warning": 2}},
+    }
+    fields = {"calib_type": kind, "algorithm": algorithm_of(kind), "document": document}
+    return exposure(**{**fields, **changes})
+
+
 def finding(missing: tuple[int, ...] = (4, 7), **changes) -> Completeness:
     end = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
     fields = {
@@ -77,8 +106,11 @@ def happened(alarm_id: int = 3, transition_id: int = 8, **changes) -> AlarmTold:
 
 
 @pytest.mark.parametrize(
-    "told", [detector(), detector(kind="dark"), exposure(), finding(), happened()]
-)
+    "told",
+    [
+        detector(), detector(kind="dark"), pair(), exposure(), whole_set(), finding(), happened(),
+    ],
+)  # fmt: skip
 def test_every_field_of_a_record_is_in_its_schema(told) -> None:
     record = make_record(told, RUBIN_AMPS)
     names = {field["name"] for field in SCHEMAS[record.name]["fields"]}
@@ -136,6 +168,66 @@ def test_an_exposure_record_counts_by_verdict_and_level() -> None:
     assert (f["n_amp_fail"], f["n_amp_warning"], f["n_exposure_fail"]) == (1.0, 2.0, None)
     assert f["failures"] == "R22_S11 C17 NOISE; SCATTER"
     assert (f["EXP_MEAN"], f["EXP_SCATTER"]) == (1000.5, None)
+
+
+def test_a_pair_has_a_topic_of_its_kind_and_names_its_exposures() -> None:
+    record = make_record(pair(value=2.5), RUBIN_AMPS)
+    f = record.fields
+    assert (record.name, record.key) == ("gain", "LATISS/3")
+    assert (f["calib_type"], f["algorithm"]) == ("gain", "gain 1")
+    assert (f["members"], f["n_members"]) == ("2026112000004, 2026112000005", 2.0)
+    assert (f["exposure_id"], f["raw_uuid"]) == (2026112000005.0, "raw-2026112000005-3")
+    assert f["timestamp"] == make_exposure(5).end_utc.timestamp()
+    assert (f["C10_PAIR_GAIN"], f["C10_PAIR_MEAN"]) == (2.5, None)
+
+
+def test_a_flat_without_a_partner_is_a_record_without_numbers() -> None:
+    record = make_record(lone(), RUBIN_AMPS)
+    f = record.fields
+    assert (record.name, f["verdict"], f["reason"]) == ("gain", "UNKNOWN", "no partner came")
+    assert (f["members"], f["n_members"]) == ("2026112000005", 1.0)
+    assert not [name for name in f if name.endswith("PAIR_GAIN")]
+    schema = parse_schema(SCHEMAS["gain"])
+    payload = io.BytesIO()
+    schemaless_writer(payload, schema, f)
+    payload.seek(0)
+    assert schemaless_reader(payload, schema, None)["C10_PAIR_GAIN"] is None
+
+
+@pytest.mark.parametrize("kind", SET_TYPES)
+def test_what_a_set_came_to_is_told_apart_from_its_last_exposure(kind: str) -> None:
+    single, record = make_record(exposure(), RUBIN_AMPS), make_record(whole_set(kind), RUBIN_AMPS)
+    f = record.fields
+    assert (single.name, record.name, record.key) == ("exposure", "set", "LSSTCam")
+    assert (f["pipeline"], f["calib_type"], f["algorithm"]) == (kind, kind, f"{kind} 1")
+    assert "pipeline" not in single.fields
+    assert f["failures"] == "R22_S11 C17 PAIR_GAIN"
+    assert (f["n_expected"], f["n_fail"], f["n_amp_warning"]) == (189.0, 2.0, 2.0)
+    assert f["timestamp"] == single.fields["timestamp"]
+    others = {make_record(whole_set(other), RUBIN_AMPS).event_id for other in SET_TYPES}
+    assert len(others | {single.event_id}) == len(SET_TYPES) + 1
+
+
+@pytest.mark.parametrize("kind", CALIB_TYPES)
+def test_the_widest_record_of_a_type_is_far_below_kafkas_limit(kind: str) -> None:
+    """A message may have 1 MiB, and many are sent in one request."""
+    job = replace(make_job(1, 3, kind=kind), calib_type=kind)
+    names = [metric.name for metric in metrics_of("amp", kind)]
+    result = make_result(job, Verdict.FAIL, "x" * 100_000, names, amps=RUBIN_AMPS)
+    whole = {metric.name: 1.5 for metric in metrics_of("detector", kind)}
+    links = {"uuid": "u" * 36, "run": "r" * 300, "collection": "c" * 300}
+    provenance = {
+        **result.provenance,
+        "chain": dict.fromkeys(CHAIN_TYPES, links),
+        "members": list(range(2026112000000, 2026112000500)),
+    }
+    told = JudgedDetector(
+        replace(result, detector_metrics=whole, provenance=provenance), taken()
+    )  # fmt: skip
+    record = make_record(told, RUBIN_AMPS)
+    payload = io.BytesIO()
+    schemaless_writer(payload, parse_schema(SCHEMAS[kind]), record.fields)
+    assert payload.tell() < 100_000
 
 
 def test_a_finding_names_the_missing() -> None:

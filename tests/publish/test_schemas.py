@@ -22,7 +22,7 @@ from calwatch.publish.schemas import (
     build_schemas,
     metrics_of,
 )
-from calwatch.verify.metrics import CALIB_TYPES, METRICS
+from calwatch.verify.metrics import CALIB_TYPES, FRAME_TYPES, METRICS, SET_TYPES
 
 GOLDEN = Path(__file__).parent / "golden.json"
 SCHEMAS = build_schemas().schemas
@@ -31,7 +31,10 @@ FIELDS = [(name, field) for name, schema in SCHEMAS.items() for field in schema[
 
 def test_one_schema_a_record_under_its_topic() -> None:
     found = build_schemas(prefix="lsst.cp.other")
-    names = ("bias", "dark", "flat", "exposure", "completeness", "alarm")
+    frames = ("bias", "dark", "flat")
+    sets = ("gain", "cti", "ptc", "linearity", "defects", "dark_stack", "crosstalk",
+            "bias_stability")  # fmt: skip
+    names = (*frames, *sets, "exposure", "set", "completeness", "alarm")
     assert tuple(found.schemas) == NAMES == names
     assert found.topics[0] == "lsst.cp.other.bias"
     assert found.subject("bias") == "lsst.cp.other.bias-value"
@@ -84,8 +87,23 @@ def test_every_metric_of_a_type_has_its_fields(calib_type: str) -> None:
 
 
 def test_levels_and_types_choose_metrics() -> None:
-    assert {m.name for m in metrics_of("exposure")} == {"EXP_MEAN", "EXP_SCATTER"}
+    assert {m.name for m in metrics_of("exposure", FRAME_TYPES)} == {"EXP_MEAN", "EXP_SCATTER"}
+    assert "EXP_MEAN" not in {m.name for m in metrics_of("exposure", SET_TYPES)}
     assert "AMP_CORNER" not in {m.name for m in metrics_of("amp", "dark")}
+
+
+@pytest.mark.parametrize("calib_type", CALIB_TYPES)
+def test_the_record_of_a_set_says_which_exposures_it_has(calib_type: str) -> None:
+    fields = {field["name"]: field for field in SCHEMAS[calib_type]["fields"]}
+    assert ({"members", "n_members"} <= set(fields)) is (calib_type in SET_TYPES)
+    assert calib_type in fields["calib_type"]["description"]
+
+
+def test_what_sets_came_to_has_a_tag_that_keeps_their_kinds_apart() -> None:
+    """Several kinds are judged under one exposure, at one time: `pipeline` is a tag."""
+    fields = [field["name"] for field in SCHEMAS["set"]["fields"]]
+    assert "pipeline" in fields
+    assert "pipeline" not in {field["name"] for field in SCHEMAS["exposure"]["fields"]}
 
 
 @pytest.mark.parametrize("instrument", ["LATISS", "LSSTComCam", "LSSTCam"])

@@ -24,11 +24,12 @@ from calwatch.publish.schemas import (
     COMPLETENESS,
     EXPOSURE,
     PROVENANCE,
+    SET,
     amp_field,
     metrics_of,
 )
 from calwatch.verify.counts import OUTCOMES, count_tests
-from calwatch.verify.metrics import CALIB_TYPES, LEVELS
+from calwatch.verify.metrics import CALIB_TYPES, FRAME_TYPES, LEVELS, SET_TYPES
 
 DEFAULT_TAG = "calwatch"
 """``dataset_tag`` of the results of a running daemon."""
@@ -122,6 +123,10 @@ def _detector(told: JudgedDetector, amps: Collection[str], dataset_tag: str) -> 
         "raw_uuid": _text((provenance.get("raw") or {}).get("uuid")),
         **_provenance(provenance.get("chain") or {}),
     }
+    if name in SET_TYPES:
+        members = provenance.get("members") or ()
+        fields["members"] = _short(", ".join(map(str, members)))
+        fields["n_members"] = float(len(members))
     for metric in metrics_of("detector", name):
         fields[metric.name] = _double(result.detector_metrics.get(metric.name))
     amp_metrics = metrics_of("amp", name)
@@ -155,10 +160,14 @@ def _exposure(told: JudgedExposure, dataset_tag: str) -> Record:
     }
     for level in LEVELS:
         fields |= _counts(level, test_counts.get(level) or {})
-    for metric in metrics_of("exposure"):
+    name = EXPOSURE if told.calib_type in FRAME_TYPES else SET
+    if name == SET:
+        fields["pipeline"] = told.calib_type
+    types = FRAME_TYPES if name == EXPOSURE else SET_TYPES
+    for metric in metrics_of("exposure", types):
         fields[metric.name] = _double(metrics.get(metric.name))
-    identity = event_id(EXPOSURE, told.instrument, told.exposure_id, told.algorithm, fields)
-    return Record(EXPOSURE, told.instrument, identity, fields)
+    identity = event_id(name, told.instrument, told.exposure_id, told.algorithm, fields)
+    return Record(name, told.instrument, identity, fields)
 
 
 def _completeness(told: Completeness, dataset_tag: str) -> Record:

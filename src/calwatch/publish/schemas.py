@@ -9,7 +9,7 @@ joined by a dot, which is also the topic.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -18,16 +18,25 @@ from typing import Any
 from calwatch.camera.model import Camera
 from calwatch.errors import StopError
 from calwatch.verify.counts import OUTCOMES, WARNING
-from calwatch.verify.metrics import CALIB_TYPES, LEVELS, METRICS, Level, Metric
+from calwatch.verify.metrics import (
+    CALIB_TYPES,
+    FRAME_TYPES,
+    LEVELS,
+    METRICS,
+    SET_TYPES,
+    Level,
+    Metric,
+)
 from calwatch.verify.model import Verdict
 
 Schema = dict[str, Any]
 
 DEFAULT_PREFIX = "lsst.cp.calwatch"
 EXPOSURE = "exposure"
+SET = "set"
 COMPLETENESS = "completeness"
 ALARM = "alarm"
-NAMES = (*CALIB_TYPES, EXPOSURE, COMPLETENESS, ALARM)
+NAMES = (*CALIB_TYPES, EXPOSURE, SET, COMPLETENESS, ALARM)
 """Records, in this order; the topic of each is the prefix, a dot and the name."""
 RUBIN_AMPS = tuple(f"C{number:02d}" for number in (*range(8), *range(10, 18)))
 """Amplifiers that every schema has, whatever cameras are watched."""
@@ -46,6 +55,10 @@ _UNITS = {
     "adu": "adu",
     "e-/adu": "electron / adu",
     "e-/s": "electron / s",
+    "1/e-": "1 / electron",
+    "adu^2": "adu2",
+    "1/adu": "1 / adu",
+    "s": "s",
     "pixel": "pixel",
     "count": "count",
     "": "unitless",
@@ -108,7 +121,8 @@ def build_schemas(cameras: Iterable[Camera] = (), prefix: str = DEFAULT_PREFIX) 
     schemas: dict[str, Schema] = {
         name: _record(prefix, name, _detector_fields(name, amps)) for name in CALIB_TYPES
     }
-    schemas[EXPOSURE] = _record(prefix, EXPOSURE, _exposure_fields())
+    schemas[EXPOSURE] = _record(prefix, EXPOSURE, _merged_fields(FRAME_TYPES))
+    schemas[SET] = _record(prefix, SET, _merged_fields(SET_TYPES))
     schemas[COMPLETENESS] = _record(prefix, COMPLETENESS, _completeness_fields())
     schemas[ALARM] = _record(prefix, ALARM, _alarm_fields())
     return SchemaSet(prefix, frozenset(amps), MappingProxyType(schemas))
@@ -121,12 +135,15 @@ def amp_field(amp: str, metric: str) -> str:
 
 
 @cache
-def metrics_of(level: Level, calib_type: str | None = None) -> tuple[Metric, ...]:
-    """Return the metrics of a level, of all calibration types or of one, in a fixed order."""
+def metrics_of(
+    level: Level, calib_types: str | tuple[str, ...] = CALIB_TYPES
+) -> tuple[Metric, ...]:
+    """Return the metrics of a level, of all calibration types or of some, in a fixed order."""
+    wanted = {calib_types} if isinstance(calib_types, str) else set(calib_types)
     return tuple(
         metric
         for metric in METRICS.values()
-        if metric.level == level and (calib_type is None or calib_type in metric.calib_types)
+        if metric.level == level and wanted.intersection(metric.calib_types)
     )
 
 
@@ -154,9 +171,14 @@ def _amps(cameras: Iterable[Camera]) -> tuple[str, ...]:
 def _record(prefix: str, name: str, fields: list[Schema]) -> Schema:
     description = {
         EXPOSURE: "The merged verdict of one exposure.",
+        SET: "The merged verdict of one set of exposures, under its last one.",
         COMPLETENESS: "Detectors of an exposure that were not ingested in time.",
         ALARM: "One thing that happened to an alarm, with the alarm as it was afterwards.",
-    }.get(name, f"One detector of one {name} exposure against its certified calibrations.")
+    }.get(name) or (
+        f"One detector of one {name} exposure against its certified calibrations."
+        if name in FRAME_TYPES
+        else f"What a set of exposures, which ends with this one, says of one detector: {name}."
+    )
     return {
         "type": "record",
         "name": name,
@@ -199,9 +221,9 @@ def _exposure_tags() -> list[Schema]:
     ]
 
 
-def _exposure_facts() -> list[Schema]:
+def _exposure_facts(types: Sequence[str] = FRAME_TYPES) -> list[Schema]:
     return [
-        _string("calib_type", "bias, dark or flat"),
+        _string("calib_type", f"{', '.join(types[:-1])} or {types[-1]}"),
         _number("exposure_id", "unitless", "Exposure id"),
         _string("obs_id", "Observation id, as the camera names the exposure"),
         _number("day_obs", "unitless", "Day of observation, YYYYMMDD"),
@@ -229,18 +251,20 @@ def _metric_field(name: str, metric: Metric, of: str = "") -> Schema:
 
 
 def _detector_fields(calib_type: str, amps: tuple[str, ...]) -> list[Schema]:
+    is_set = calib_type in SET_TYPES
     return [
-        _time("End of the exposure, UTC, seconds since 1970"),
+        _time(f"End of {_last(is_set)}, UTC, seconds since 1970"),
         *_exposure_tags(),
         _string("detector", "Detector number"),
         _string("detector_name", "Detector name, such as R22_S11"),
-        *_exposure_facts(),
+        *_exposure_facts(SET_TYPES if is_set else FRAME_TYPES),
+        *(_members() if is_set else ()),
         *_verdict_fields(),
         *_counts(("amp", "detector")),
         _string("fingerprint", "Which chain of certified calibrations was used"),
         _string("algorithm", "Version of everything that can change a number"),
         _string("limits", "Profile of limits and its version"),
-        _string("raw_uuid", "Dataset id of the raw"),
+        _string("raw_uuid", f"Dataset id of the raw{' of the last exposure' if is_set else ''}"),
         *(
             _string(f"{kind}_{word}", text.format(kind))
             for kind in CHAIN_TYPES
@@ -255,11 +279,23 @@ def _detector_fields(calib_type: str, amps: tuple[str, ...]) -> list[Schema]:
     ]
 
 
-def _exposure_fields() -> list[Schema]:
+def _members() -> list[Schema]:
     return [
-        _time("End of the exposure, UTC, seconds since 1970"),
+        _string("members", "Ids of the set's exposures, the oldest first"),
+        _number("n_members", "count", "Number of the set's exposures"),
+    ]
+
+
+def _merged_fields(types: tuple[str, ...]) -> list[Schema]:
+    """Return the fields of a verdict over all detectors, of an exposure or of a set."""
+    is_set = types == SET_TYPES
+    # The tag `pipeline` keeps the points of all that is judged under one exposure apart.
+    kind = _string("pipeline", "What was judged of the set, such as gain, ptc or defects")
+    return [
+        _time(f"End of {_last(is_set)}, UTC, seconds since 1970"),
         *_exposure_tags(),
-        *_exposure_facts(),
+        *([kind] if is_set else ()),
+        *_exposure_facts(types),
         *_verdict_fields(),
         _number("n_expected", "count", "Detectors that have a raw"),
         *(
@@ -269,8 +305,12 @@ def _exposure_fields() -> list[Schema]:
         *_counts(LEVELS),
         _string("failures", "The failed tests: detector, amplifier, test"),
         _string("algorithm", "Version of everything that can change a number"),
-        *(_metric_field(m.name, m) for m in metrics_of("exposure")),
+        *(_metric_field(m.name, m) for m in metrics_of("exposure", types)),
     ]
+
+
+def _last(is_set: bool) -> str:
+    return "the set's last exposure" if is_set else "the exposure"
 
 
 def _completeness_fields() -> list[Schema]:
