@@ -24,6 +24,8 @@ from charting import (
     texts,
 )
 
+from calwatch.publish.schemas import NAMES
+
 pytestmark = pytest.mark.services
 
 VAULT = ("global.vaultSecretsPath=secret/k8s_operator/summit",)
@@ -294,12 +296,11 @@ def test_two_cameras_share_no_name_but_the_topics_that_one_of_them_makes() -> No
             assert key not in names, f"{key} of {names[key]} and {camera}"
             names[key] = camera
     shared = [name for (kind, name), camera in names.items() if name.startswith("lsst.")]
-    assert sorted(shared) == [
-        "lsst.cp.calwatch.alarm", "lsst.cp.calwatch.bias", "lsst.cp.calwatch.completeness",
-        "lsst.cp.calwatch.dark", "lsst.cp.calwatch.exposure", "lsst.cp.calwatch.flat",
-        "lsst.sal.calwatch.logevent-alarm", "lsst.sal.calwatch.logevent-heartbeat",
+    published = [f"lsst.cp.calwatch.{name.replace('_', '-')}" for name in NAMES]
+    assert sorted(shared) == sorted([
+        *published, "lsst.sal.calwatch.logevent-alarm", "lsst.sal.calwatch.logevent-heartbeat",
         "lsst.sal.calwatch.logevent-summary",
-    ]  # fmt: skip
+    ])  # fmt: skip
 
 
 def test_the_secret_comes_from_vault_where_its_path_is_known() -> None:
