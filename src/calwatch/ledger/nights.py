@@ -5,7 +5,7 @@ Every question here is answered through an index; the tables of a year are never
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from calwatch.ledger.queries import latest
 from calwatch.ledger.store import Ledger
 from calwatch.ledger.tables import exposure_verdict, judgement
 from calwatch.verify.codec import from_dict
-from calwatch.verify.model import ALGORITHM, DetectorResult, Verdict
+from calwatch.verify.model import ALGORITHM, DetectorResult, Verdict, algorithm_of
 
 _E, _J = exposure_verdict.c, judgement.c
 
@@ -71,7 +71,7 @@ def instruments(ledger: Ledger) -> list[str]:
 
 
 def days(ledger: Ledger, instrument: str, most: int = 60) -> list[int]:
-    """Return the days of observation of which exposures were judged, newest first."""
+    """Return the days of observation of which exposures or sets were judged, newest first."""
 
     def ask(connection: Connection) -> list[int]:
         mine = [_E.instrument == instrument]
@@ -100,42 +100,51 @@ def exposures_between(
     statement = _lines(instrument, algorithm).where(_E.day_obs.between(first_day, last_day))
     if calib_type is not None:
         statement = statement.where(_E.calib_type == calib_type)
-    return _read_lines(ledger, statement.order_by(_E.day_obs, _E.seq_num, _E.exposure_id))
+    return read_lines(ledger, statement.order_by(_E.day_obs, _E.seq_num, _E.exposure_id))
 
 
 def exposure_line(
     ledger: Ledger, instrument: str, exposure_id: int, algorithm: str = ALGORITHM
 ) -> ExposureLine | None:
     """Return one exposure; None if it has no merged verdict."""
-    found = _read_lines(ledger, _lines(instrument, algorithm).where(_E.exposure_id == exposure_id))
+    found = read_lines(ledger, _lines(instrument, algorithm).where(_E.exposure_id == exposure_id))
     return found[0] if found else None
 
 
-def last_checks(ledger: Ledger, instrument: str, algorithm: str = ALGORITHM) -> list[LastCheck]:
-    """Return for each type of calibration the last exposure and the last good one, by type."""
+def exposure_lines(
+    ledger: Ledger, instrument: str, exposure_ids: Collection[int], algorithm: str = ALGORITHM
+) -> list[ExposureLine]:
+    """Return some exposures, oldest first, as far as they have a merged verdict."""
+    statement = _lines(instrument, algorithm).where(_E.exposure_id.in_(sorted(exposure_ids)))
+    return read_lines(ledger, statement.order_by(_E.day_obs, _E.seq_num, _E.exposure_id))
+
+
+def last_checks(ledger: Ledger, instrument: str) -> list[LastCheck]:
+    """Return for each type the last exposure and the last good one, by type; sets among them."""
     types = ledger.read(lambda c: _steps(c, _E.calib_type, [_E.instrument == instrument]))
     found = []
     for calib_type in types:
         newest = (
-            _lines(instrument, algorithm)
+            _lines(instrument, algorithm_of(calib_type))
             .where(_E.calib_type == calib_type, _E.exposure_end_utc.is_not(None))
             .order_by(_E.exposure_end_utc.desc())
             .limit(1)
         )
-        last = _read_lines(ledger, newest)
-        good = _read_lines(ledger, newest.where(_E.verdict == Verdict.PASS.value))
+        last = read_lines(ledger, newest)
+        good = read_lines(ledger, newest.where(_E.verdict == Verdict.PASS.value))
         if last:
             found.append(LastCheck(calib_type, last[0], good[0] if good else None))
     return found
 
 
 def neighbours(ledger: Ledger, line: ExposureLine) -> tuple[int | None, int | None]:
-    """Return the exposures of the same type before and after one, None where there is none."""
+    """Return those of the same type before and after an exposure or set, None where none is."""
     if line.end_utc is None:
         return None, None
     mine = select(_E.exposure_id).where(
         _E.instrument == line.instrument,
         _E.calib_type == line.calib_type,
+        _E.algorithm == algorithm_of(line.calib_type),
         _E.exposure_id != line.exposure_id,
     )
     at = _E.exposure_end_utc
@@ -220,7 +229,8 @@ def _lines(instrument: str, algorithm: str) -> Select[Any]:
     return select(*columns).where(_E.instrument == instrument, _E.algorithm == algorithm)
 
 
-def _read_lines(ledger: Ledger, statement: Select[Any]) -> list[ExposureLine]:
+def read_lines(ledger: Ledger, statement: Select[Any]) -> list[ExposureLine]:
+    """Return the rows of ``exposure_verdict`` that a statement selects, less their documents."""
     rows = ledger.read(lambda c: c.execute(statement).all())
     return [
         ExposureLine(

@@ -46,8 +46,9 @@ class Announced:
 def nights_beside(ledger: Ledger, instrument: str, day_obs: int) -> tuple[int | None, int | None]:
     """Return the nearest nights before and after one that have merged exposures."""
     e = exposure_verdict.c
-    before = select(func.max(e.day_obs)).where(e.instrument == instrument, e.day_obs < day_obs)
-    after = select(func.min(e.day_obs)).where(e.instrument == instrument, e.day_obs > day_obs)
+    mine = (e.instrument == instrument, e.algorithm == ALGORITHM)
+    before = select(func.max(e.day_obs)).where(*mine, e.day_obs < day_obs)
+    after = select(func.min(e.day_obs)).where(*mine, e.day_obs > day_obs)
     return ledger.read(lambda c: (c.execute(before).scalar(), c.execute(after).scalar()))
 
 
@@ -58,7 +59,11 @@ def judged_with(ledger: Ledger, instrument: str, collection: str) -> set[int]:
     statement = (
         select(judgement.c.exposure_id)
         .join(provenance, p.judgement_id == judgement.c.id)
-        .where(judgement.c.instrument == instrument, or_(p.collection == collection, below))
+        .where(
+            judgement.c.instrument == instrument,
+            judgement.c.algorithm == ALGORITHM,
+            or_(p.collection == collection, below),
+        )
         .distinct()
     )
     return set(ledger.read(lambda c: c.execute(statement).scalars().all()))
@@ -69,7 +74,7 @@ def collections_of(ledger: Ledger, instrument: str) -> list[str]:
     statement = (
         select(provenance.c.collection)
         .join(judgement, judgement.c.id == provenance.c.judgement_id)
-        .where(judgement.c.instrument == instrument)
+        .where(judgement.c.instrument == instrument, judgement.c.algorithm == ALGORITHM)
         .distinct()
         .order_by(provenance.c.collection)
     )

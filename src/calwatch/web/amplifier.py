@@ -28,8 +28,11 @@ from calwatch.plots.trend import trend as trend_plot
 from calwatch.service.alarm_desk import OrderError
 from calwatch.verify.binned import BLOCK
 from calwatch.verify.brief import gravest
+from calwatch.verify.metrics import SET_TYPES
+from calwatch.verify.model import ALGORITHM, algorithm_of
 from calwatch.web.api import site_of
 from calwatch.web.focal import WORDS
+from calwatch.web.of import address, asked
 from calwatch.web.plotting import allow_pictures, picture, wanted_scheme
 from calwatch.web.render import render
 from calwatch.web.site import NoSuchPageError, Site
@@ -69,7 +72,7 @@ class Choice:
     physical_filter: str
     """Empty for all."""
     line: ExposureLine | None
-    """The exposure whose frame is shown; None if nothing was judged."""
+    """The exposure or set that is shown; None if nothing was judged."""
     until: datetime
     tests: tuple[str, ...]
     types: tuple[str, ...]
@@ -81,6 +84,11 @@ class Choice:
     def since(self) -> datetime:
         """Begin of the time that is shown."""
         return self.until - timedelta(days=self.days)
+
+    @property
+    def algorithm(self) -> str:
+        """Of the judgements of the type asked for."""
+        return algorithm_of(self.calib_type)
 
     @property
     def index(self) -> int:
@@ -211,8 +219,9 @@ def choice_of(site: Site, request: Request) -> Choice:
     query = request.query_params
     checks = last_checks(site.ledger, instrument)
     types = tuple(check.calib_type for check in checks)
-    line = _line(site, instrument, query.get("exposure", ""))
-    calib_type = query.get("type") or (line.calib_type if line else (types or ("bias",))[0])
+    kind = query.get("type") or asked(request)
+    line = _line(site, instrument, query.get("exposure", ""), kind)
+    calib_type = kind or (line.calib_type if line else (types or ("bias",))[0])
     if types and calib_type not in types:
         raise OrderError(f"type: {calib_type[:20]!r} is none of {', '.join(types)}")
     if line is None:
@@ -225,13 +234,14 @@ def choice_of(site: Site, request: Request) -> Choice:
     # as long as nothing new was taken.
     until = last or site.now()
     since = until - timedelta(days=int(days))
-    last_one = newest(site.ledger, instrument, detector.number, calib_type)
+    algorithm = algorithm_of(calib_type)
+    last_one = newest(site.ledger, instrument, detector.number, calib_type, algorithm)
     tests = () if last_one is None else tuple(last_one.brief.tests)
     show = query.get("show") or next(iter(tests), "")
     if tests and show not in tests:
         raise OrderError(f"show: {show[:40]!r} is none of {', '.join(tests)}")
     where = (instrument, detector.number, calib_type)
-    found = tuple(trend(site.ledger, *where, since, until, only=show))
+    found = tuple(trend(site.ledger, *where, since, until, only=show, algorithm=algorithm))
     filters = tuple(dict.fromkeys(one.physical_filter for one in found))
     wanted = query.get("filter", "")
     if wanted and wanted not in filters:
@@ -265,7 +275,8 @@ def raft_of(site: Site, choice: Choice) -> list[Band]:
     raft = [d.number for d in choice.camera.detectors if d.raft == choice.detector.raft]
     chosen = thinned([one.exposure_id for one in choice.shown])
     found: dict[int, tuple[datetime, list[float]]] = {}
-    for one in briefs_of(site.ledger, choice.camera.instrument, raft, chosen, choice.show):
+    where = (choice.camera.instrument, raft, chosen, choice.show, choice.algorithm)
+    for one in briefs_of(site.ledger, *where):
         test = one.brief.tests.get(choice.show)
         if test is not None and one.end_utc is not None:
             _, values = found.setdefault(one.exposure_id, (one.end_utc, []))
@@ -282,8 +293,9 @@ def events_of(site: Site, choice: Choice) -> list[Event]:
     """Return changes of the certified chain and of the sequencer, and alarms, oldest first."""
     instrument, detector = choice.camera.instrument, choice.detector
     changes = chain_changes(
-        site.ledger, instrument, detector.number, choice.calib_type, choice.since, choice.until
-    )
+        site.ledger, instrument, detector.number, choice.calib_type, choice.since, choice.until,
+        choice.algorithm,
+    )  # fmt: skip
     found = [
         Event(change.at, "calibration", f"another certified {', '.join(change.changed) or 'chain'}")
         for change in changes
@@ -328,21 +340,27 @@ def values_table(request: Request, choice: Choice) -> Table:
     ]
     links = [
         {
-            "exposure": request.url_for(
-                "detector", instrument=choice.camera.instrument, exposure_id=point.exposure_id,
-                detector=choice.detector.name,
-            ).path
+            "exposure": address(
+                request, choice.calib_type, "detector", instrument=choice.camera.instrument,
+                exposure_id=point.exposure_id, detector=choice.detector.name,
+            )
         }
         for point in points
     ]  # fmt: skip
     return Table("values", f"{choice.show} of {choice.amp.name}", VALUES, rows, links)
 
 
-def _line(site: Site, instrument: str, word: str) -> ExposureLine | None:
+def _line(site: Site, instrument: str, word: str, kind: str) -> ExposureLine | None:
+    """Return the exposure that is named, or the set of the kind asked for that ends with it."""
     if not word:
         return None
     number = int(word) if word.isascii() and word.isdigit() else -1
-    found = exposure_line(site.ledger, instrument, number) if 0 <= number <= LARGEST_ID else None
+    algorithms = [algorithm_of(kind), ALGORITHM] if kind in SET_TYPES else [ALGORITHM]
+    possible = algorithms if 0 <= number <= LARGEST_ID else []
+    found = next(
+        filter(None, (exposure_line(site.ledger, instrument, number, one) for one in possible)),
+        None,
+    )
     if found is None:
         raise NoSuchPageError(f"{instrument}: exposure {word[:20]!r} has not been judged")
     return found
@@ -356,7 +374,8 @@ def _arrays(site: Site, choice: Choice) -> dict[str, Any]:
     if choice.line is None:
         return {}
     instrument, number = choice.camera.instrument, choice.detector.number
-    return measured_arrays(site.ledger, instrument, choice.line.exposure_id, number)
+    algorithm = algorithm_of(choice.line.calib_type)
+    return measured_arrays(site.ledger, instrument, choice.line.exposure_id, number, algorithm)
 
 
 def _profile(arrays: dict[str, Any], choice: Choice, along: str) -> tuple[AnyArray, int] | None:

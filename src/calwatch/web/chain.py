@@ -15,9 +15,11 @@ from calwatch.butler.times import tai_text
 from calwatch.ledger.nights import ExposureLine
 from calwatch.ledger.trends import ChainChange, chain_changes
 from calwatch.verify.model import DetectorResult
+from calwatch.verify.sets.needs import AGAINST
 from calwatch.web.api import site_of
 from calwatch.web.detector import result_of
-from calwatch.web.exposure import line_of
+from calwatch.web.exposure import line_of, name_of
+from calwatch.web.of import address
 from calwatch.web.render import render
 from calwatch.web.site import Site
 from calwatch.web.tables import Column, Table, download
@@ -67,8 +69,8 @@ async def chain_page(request: Request) -> Response:
         }
 
     content = await asyncio.to_thread(ask)
-    result = content["result"]
-    name = f"calwatch-chain-{result.instrument}-{result.exposure_id}-{result.detector_name}"
+    line, result = content["line"], content["result"]
+    name = f"calwatch-chain-{name_of(line)}-{result.detector_name}"
     tables = [content[table] for table in ("used", "missing", "changes")]
     return download(request, name, tables) or render(request, "chain.html", content)
 
@@ -76,7 +78,8 @@ async def chain_page(request: Request) -> Response:
 def used_table(request: Request, result: DetectorResult, changes: Sequence[ChainChange]) -> Table:
     """Return the certified calibrations of a result; the type under test first."""
     chain: Mapping[str, Mapping[str, Any]] = result.provenance.get("chain") or {}
-    types = sorted(chain, key=lambda name: (name != result.calib_type, name))
+    tested = AGAINST.get(result.calib_type, result.calib_type)
+    types = sorted(chain, key=lambda name: (name != tested, name))
     since = {name: change.exposure_id for change in changes for name in change.changed}
     rows = [
         {
@@ -90,7 +93,7 @@ def used_table(request: Request, result: DetectorResult, changes: Sequence[Chain
         }
         for name in types
     ]
-    links = [_since_link(request, result.instrument, since.get(name)) for name in types]
+    links = [_since_link(request, result, since.get(name)) for name in types]
     return Table("used", "Certified calibrations", USED, rows, links)
 
 
@@ -101,11 +104,13 @@ def missing_table(result: DetectorResult) -> Table:
     return Table("missing", "Missing calibrations", MISSING, rows)
 
 
-def _since_link(request: Request, instrument: str, exposure_id: int | None) -> dict[str, str]:
+def _since_link(
+    request: Request, result: DetectorResult, exposure_id: int | None
+) -> dict[str, str]:
     if exposure_id is None:
         return {}
-    where = {"instrument": instrument, "exposure_id": exposure_id}
-    return {"since": request.url_for("exposure", **where).path}
+    where = {"instrument": result.instrument, "exposure_id": exposure_id}
+    return {"since": address(request, result.calib_type, "exposure", **where)}
 
 
 def changes_table(request: Request, line: ExposureLine, changes: list[ChainChange]) -> Table:
@@ -124,12 +129,13 @@ def changes_table(request: Request, line: ExposureLine, changes: list[ChainChang
                 }
             )
             where = {"instrument": line.instrument, "exposure_id": change.exposure_id}
-            links.append({"exposure": request.url_for("exposure", **where).path})
+            links.append({"exposure": address(request, line.calib_type, "exposure", **where)})
     return Table("changes", "Changes", CHANGES, rows, links)
 
 
 def _changes(site: Site, line: ExposureLine, result: DetectorResult) -> list[ChainChange]:
     until = line.end_utc or site.now()
     return chain_changes(
-        site.ledger, line.instrument, result.detector, line.calib_type, until - LOOK_BACK, until
-    )
+        site.ledger, line.instrument, result.detector, line.calib_type, until - LOOK_BACK, until,
+        result.algorithm,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One detector of an exposure: every number, what it must be, and why."""
+"""One detector of an exposure or set: every number, what it must be, and why."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from calwatch.ledger.nights import ExposureLine, detector_result
 from calwatch.verify.explain import Explanation, explain
 from calwatch.verify.limits import Part
 from calwatch.verify.metrics import METRICS
-from calwatch.verify.model import DetectorResult, TestResult, Verdict
+from calwatch.verify.model import DetectorResult, TestResult, Verdict, algorithm_of
 from calwatch.web.api import site_of
-from calwatch.web.exposure import line_of
+from calwatch.web.exposure import line_of, members, name_of
 from calwatch.web.render import render
 from calwatch.web.site import NoSuchPageError, Site
 from calwatch.web.tables import Column, Table, download
@@ -51,6 +51,7 @@ async def detector_page(request: Request) -> Response:
         return {
             "line": line,
             "result": result,
+            "members": members(site, line),
             "tests": tests_table(request, result),
             "numbers": numbers_table(result),
             "explained": list(_explained(site, line, result)),
@@ -60,7 +61,7 @@ async def detector_page(request: Request) -> Response:
 
     content = await asyncio.to_thread(ask)
     result = content["result"]
-    name = f"calwatch-{result.instrument}-{result.exposure_id}-{result.detector_name}"
+    name = f"calwatch-{name_of(content['line'])}-{result.detector_name}"
     tables = [content["tests"], content["numbers"]]
     return download(request, name, tables) or render(request, "detector.html", content)
 
@@ -74,7 +75,10 @@ def result_of(site: Site, line: ExposureLine, which: str) -> DetectorResult:
         If the camera has no such detector, or it was not judged in this exposure.
     """
     detector = site.detector(line.instrument, which)
-    found = detector_result(site.ledger, line.instrument, line.exposure_id, detector.number)
+    found = detector_result(
+        site.ledger, line.instrument, line.exposure_id, detector.number,
+        algorithm_of(line.calib_type),
+    )  # fmt: skip
     if found is None:
         raise NoSuchPageError(
             f"{line.instrument}: {detector.name} of exposure {line.exposure_id} has not been judged"

@@ -1,4 +1,4 @@
-"""One exposure: how it is in words, what did not pass, and every detector."""
+"""One exposure, or set: how it is in words, what did not pass, and every detector."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from calwatch.ledger.nights import (
     ExposureLine,
     detector_lines,
     exposure_line,
+    exposure_lines,
     neighbours,
 )
+from calwatch.ledger.sets import members_of, sets_of
 from calwatch.ledger.trends import briefs_of_exposure
 from calwatch.ledger.types import LARGEST_ID
-from calwatch.verify.model import Verdict
+from calwatch.verify.metrics import SET_TYPES
+from calwatch.verify.model import Verdict, algorithm_of
 from calwatch.web.api import site_of
+from calwatch.web.of import address, algorithm_asked, asked
 from calwatch.web.problems import COLUMNS, SHOWN, problems_table
 from calwatch.web.render import render
 from calwatch.web.site import NoSuchPageError, Site
@@ -43,16 +47,24 @@ def routes() -> list[Route]:
 
 
 async def exposure_page(request: Request) -> Response:
-    """Show one exposure: failures first, then every detector."""
+    """Show one exposure, or a set that ends with it: failures first, then every detector."""
     site = site_of(request)
 
     def ask() -> dict[str, Any]:
         line = line_of(site, request)
         before, after = neighbours(site.ledger, line)
-        found = detector_lines(site.ledger, line.instrument, line.exposure_id)
-        briefs = briefs_of_exposure(site.ledger, line.instrument, line.exposure_id)
+        which = (line.instrument, line.exposure_id)
+        algorithm = algorithm_of(line.calib_type)
+        found = detector_lines(site.ledger, *which, algorithm)
+        briefs = briefs_of_exposure(site.ledger, *which, algorithm)
         return {
             "line": line,
+            "members": members(site, line),
+            "sets_here": [
+                one
+                for one in sets_of(site.ledger, *which)
+                if (one.calib_type, one.exposure_id) != (line.calib_type, line.exposure_id)
+            ],
             "before": before,
             "after": after,
             "summary": summary(line, found),
@@ -65,8 +77,7 @@ async def exposure_page(request: Request) -> Response:
 
     content = await asyncio.to_thread(ask)
     line, problems = content["line"], content["problems"]
-    name = f"calwatch-{line.instrument}-{line.exposure_id}"
-    saved = download(request, name, [content["detectors"], problems])
+    saved = download(request, f"calwatch-{name_of(line)}", [content["detectors"], problems])
     if saved is not None:
         return saved
     top = Table(
@@ -76,7 +87,7 @@ async def exposure_page(request: Request) -> Response:
 
 
 def line_of(site: Site, request: Request) -> ExposureLine:
-    """Return the exposure in an address.
+    """Return the exposure in an address, or with ``?of=`` the set that ends with it.
 
     Raises
     ------
@@ -85,10 +96,27 @@ def line_of(site: Site, request: Request) -> ExposureLine:
     """
     instrument, number = request.path_params["instrument"], request.path_params["exposure_id"]
     site.camera(instrument)
-    found = exposure_line(site.ledger, instrument, number) if number <= LARGEST_ID else None
+    possible, algorithm = number <= LARGEST_ID, algorithm_asked(request)
+    found = exposure_line(site.ledger, instrument, number, algorithm) if possible else None
     if found is None:
-        raise NoSuchPageError(f"{instrument}: exposure {number} has not been judged")
+        kind = asked(request)
+        what = f"no {kind} that ends with exposure {number}" if kind else f"exposure {number}"
+        raise NoSuchPageError(f"{instrument}: {what} has {'' if kind else 'not '}been judged")
     return found
+
+
+def name_of(line: ExposureLine) -> str:
+    """Return what the files of an exposure or set are called, such as ``LATISS-7-ptc``."""
+    kind = f"-{line.calib_type}" if line.calib_type in SET_TYPES else ""
+    return f"{line.instrument}-{line.exposure_id}{kind}"
+
+
+def members(site: Site, line: ExposureLine) -> list[tuple[int, ExposureLine | None]]:
+    """Return the exposures of a set, each with its own verdict; empty for a single exposure."""
+    found = members_of(site.ledger, line.instrument, line.exposure_id, line.calib_type)
+    lines = exposure_lines(site.ledger, line.instrument, found) if found else []
+    by_id = {one.exposure_id: one for one in lines}
+    return [(number, by_id.get(number)) for number in found]
 
 
 def summary(line: ExposureLine, found: Sequence[DetectorLine]) -> str:
@@ -138,7 +166,7 @@ def detectors_table(
     ]
     where = {"instrument": line.instrument, "exposure_id": line.exposure_id}
     links = [
-        {"name": request.url_for("detector", **where, detector=one.detector_name).path}
+        {"name": address(request, line.calib_type, "detector", **where, detector=one.detector_name)}
         for one in ordered
     ]
     return Table("detectors", "Detectors", DETECTORS, rows, links)

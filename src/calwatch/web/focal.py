@@ -21,9 +21,11 @@ from calwatch.plots.focal_plane import WAYS, By, focal_plane, legend
 from calwatch.plots.readings import Reading, gravity, readings, worst
 from calwatch.service.alarm_desk import OrderError
 from calwatch.verify.brief import ABSENT, gravest
-from calwatch.verify.metrics import METRICS
+from calwatch.verify.metrics import FRAME_TYPES, METRICS
+from calwatch.verify.model import algorithm_of
 from calwatch.web.api import site_of
-from calwatch.web.exposure import line_of
+from calwatch.web.exposure import line_of, name_of
+from calwatch.web.of import query
 from calwatch.web.plotting import allow_pictures, picture, wanted_scheme
 from calwatch.web.render import render
 from calwatch.web.site import NoSuchPageError, Site
@@ -72,7 +74,8 @@ async def newest_view(request: Request) -> Response:
     names = [wanted] if wanted else list(site.cameras)
 
     def ask() -> ExposureLine | None:
-        lines = [c.last for n in names if site.camera(n) for c in last_checks(site.ledger, n)]
+        checks = [c for n in names if site.camera(n) for c in last_checks(site.ledger, n)]
+        lines = [c.last for c in checks if c.calib_type in FRAME_TYPES]
         return max(lines, key=lambda line: line.end_utc or line.judged_at, default=None)
 
     line = await asyncio.to_thread(ask)
@@ -113,7 +116,7 @@ async def _view(request: Request, picture_name: str, ask: Any) -> Response:
 
     content = await asyncio.to_thread(gather)
     table: Table = content["table"]
-    name = f"calwatch-focal-{content['camera'].instrument}-{content['name']}"
+    name = f"calwatch-focal-{content['name']}"
     saved = download(request, name, [table])
     if saved is not None:
         return saved
@@ -124,7 +127,7 @@ async def _view(request: Request, picture_name: str, ask: Any) -> Response:
         "all": len(table.rows),
         "legend": legend(content["readings"]),
         "ways": WAYS,
-        "picture": f"{address}?show={content['show']}&by={content['by']}",
+        "picture": f"{address}?show={content['show']}&by={content['by']}{content['of']}",
     }
     return allow_pictures(render(request, "focal.html", shown))
 
@@ -143,10 +146,11 @@ async def _picture(request: Request, ask: Any) -> Response:
 
 def _of_exposure(site: Site, request: Request) -> dict[str, Any]:
     line = line_of(site, request)
-    briefs = briefs_of_exposure(site.ledger, line.instrument, line.exposure_id)
+    algorithm = algorithm_of(line.calib_type)
+    briefs = briefs_of_exposure(site.ledger, line.instrument, line.exposure_id, algorithm)
     show, by = _chosen(request, briefs, line.calib_type)
     if show in METRICS and not any(show in one.brief.tests for one in briefs):
-        values = metric_values(site.ledger, line.instrument, line.exposure_id, show)
+        values = metric_values(site.ledger, line.instrument, line.exposure_id, show, algorithm)
         found = _bare(line.exposure_id, show, briefs, values)
     else:
         found = worst(_readings(briefs, show))
@@ -154,7 +158,8 @@ def _of_exposure(site: Site, request: Request) -> dict[str, Any]:
         "camera": site.camera(line.instrument),
         "calib_type": line.calib_type,
         "title": f"{line.calib_type} {line.exposure_id}",
-        "name": str(line.exposure_id),
+        "name": name_of(line),
+        "of": query(line.calib_type, "&"),
         "line": line,
         "day_obs": line.day_obs,
         "readings": found,
@@ -170,15 +175,17 @@ def _of_day(site: Site, request: Request) -> dict[str, Any]:
     day_obs = request.path_params["day_obs"]
     camera = site.camera(instrument)
     possible = day_obs <= _LAST_DAY
-    briefs = briefs_of_day(site.ledger, instrument, day_obs, calib_type) if possible else []
+    where = (site.ledger, instrument, day_obs, calib_type, algorithm_of(calib_type))
+    briefs = briefs_of_day(*where) if possible else []
     if not briefs:
         raise NoSuchPageError(f"{instrument}: no {calib_type[:20]} of {day_obs} has been judged")
     show, by = _chosen(request, briefs, calib_type)
     return {
         "camera": camera,
         "calib_type": calib_type,
-        "title": f"worst of each amplifier in the {calib_type} exposures of {day_obs}",
-        "name": f"{day_obs}-{calib_type}",
+        "title": f"worst of each amplifier in the {_plural(calib_type)} of {day_obs}",
+        "name": f"{instrument}-{day_obs}-{calib_type}",
+        "of": "",
         "line": None,
         "day_obs": day_obs,
         "readings": worst(_readings(briefs, show)),
@@ -187,6 +194,10 @@ def _of_day(site: Site, request: Request) -> dict[str, Any]:
         "tests": _tests(briefs),
         "metrics": [],
     }
+
+
+def _plural(calib_type: str) -> str:
+    return f"{calib_type} exposures" if calib_type in FRAME_TYPES else f"{calib_type} sets"
 
 
 def _chosen(request: Request, briefs: Sequence[JudgedBrief], calib_type: str) -> tuple[str, By]:
@@ -281,6 +292,7 @@ class Addresses:
         exposure = request.url_for("exposure", instrument=instrument, exposure_id=0).path
         self._exposures = exposure.removesuffix("0")
         self._type = calib_type
+        self._of = query(calib_type)
 
     def amplifier(self, one: Reading) -> str:
         """Return where the trend of a reading is."""
@@ -289,4 +301,4 @@ class Addresses:
 
     def detector(self, one: Reading) -> str:
         """Return where all numbers of the detector are."""
-        return f"{self._exposures}{one.exposure_id}/{one.detector}"
+        return f"{self._exposures}{one.exposure_id}/{one.detector}{self._of}"

@@ -20,10 +20,13 @@ from calwatch.ledger.nights import (
     exposures_between,
     last_checks,
 )
+from calwatch.ledger.sets import SetLine, sets_between
 from calwatch.service.alarm_words import count_line, gravest_first
+from calwatch.verify.metrics import FRAME_TYPES
 from calwatch.web.alarms import MUTES, card_of
 from calwatch.web.api import site_of
 from calwatch.web.auth import token_of
+from calwatch.web.of import address
 from calwatch.web.render import render
 from calwatch.web.site import NoSuchPageError, Site
 from calwatch.web.tables import Column, Table, download
@@ -39,6 +42,7 @@ EXPOSURES = (
     Column("n_pass", "PASS", "number"),
     Column("n_fail", "FAIL", "number"),
     Column("n_unknown", "UNKNOWN", "number"),
+    Column("members", "Exposures in the set", "number"),
     Column("reason", "Why", "words"),
 )
 CHECKS = (
@@ -95,7 +99,7 @@ async def night_page(request: Request) -> Response:
 
     def ask() -> dict[str, Any]:
         section = _section(request, site, instrument, min(day_obs, _LAST_DAY))
-        if not section["lines"]:
+        if not section["table"].rows:
             beside = [str(day) for day in (section["before"], section["after"]) if day]
             known = f", but on {' and '.join(beside)}" if beside else ""
             raise NoSuchPageError(f"{instrument}: nothing was judged on {day_obs}{known}")
@@ -106,8 +110,12 @@ async def night_page(request: Request) -> Response:
     return _answer(request, f"{instrument}-{day_obs}", content)
 
 
-def exposure_rows(lines: Sequence[ExposureLine]) -> list[dict[str, Any]]:
-    """Return exposures as rows of a table."""
+def exposure_rows(
+    lines: Sequence[ExposureLine], sets: Sequence[SetLine] = ()
+) -> list[dict[str, Any]]:
+    """Return exposures, and behind them sets, as rows of a table."""
+    counts: list[tuple[ExposureLine, int | None]] = [(line, None) for line in lines]
+    counts += [(one.line, len(one.members)) for one in sets]
     return [
         {
             "instrument": line.instrument,
@@ -120,22 +128,23 @@ def exposure_rows(lines: Sequence[ExposureLine]) -> list[dict[str, Any]]:
             "n_pass": line.counts["PASS"],
             "n_fail": line.counts["FAIL"],
             "n_unknown": line.counts["UNKNOWN"],
+            "members": count,
             "reason": line.reason,
         }
-        for line in lines
+        for line, count in counts
     ]
 
 
 def _answer(request: Request, name: str, content: Mapping[str, Any]) -> Response:
     sections = content["sections"]
-    lines = [line for section in sections for line in section["lines"]]
+    rows = [row for section in sections for row in exposure_rows(section["lines"], section["sets"])]
     checks = [_check_row(*one) for section in sections for one in section["checks"]]
     tables = [
-        Table("exposures", "Exposures", EXPOSURES, exposure_rows(lines)),
+        Table("exposures", "Exposures and sets", EXPOSURES, rows),
         Table("checks", "Last checks", CHECKS, checks),
     ]
     return download(request, f"calwatch-{name}", tables) or render(
-        request, "night.html", {**content, "downloads": tables, "late": late, "mutes": MUTES}
+        request, "night.html", {**content, "downloads": tables, "is_late": is_late, "mutes": MUTES}
     )
 
 
@@ -146,47 +155,72 @@ def _newest(site: Site, instrument: str) -> int | None:
 def _section(request: Request, site: Site, instrument: str, day_obs: int | None) -> dict[str, Any]:
     """Return what is shown of one instrument; day_obs is None if nothing was ever judged."""
     lines: list[ExposureLine] = []
+    sets: list[SetLine] = []
     before = after = None
     if day_obs is not None:
         lines = exposures_between(site.ledger, instrument, day_obs, day_obs)
+        sets = sets_between(site.ledger, instrument, day_obs, day_obs)
         before, after = days_beside(site.ledger, instrument, day_obs)
     by_type: dict[str, list[ExposureLine]] = {}
     for line in lines:
         by_type.setdefault(line.calib_type, []).append(line)
+    together: dict[str, list[SetLine]] = {}
+    for one in sets:
+        together.setdefault(one.line.calib_type, []).append(one)
+    numbers = {line.exposure_id: line.seq_num for line in lines}
     now = site.now()
     return {
         "instrument": instrument,
         "day_obs": day_obs,
         "lines": lines,
+        "sets": sets,
         "runs": [(name, _tally(found), found) for name, found in by_type.items()],
+        "together": [
+            (
+                name,
+                _tally([one.line for one in found], "set"),
+                [(one, _span(one, numbers)) for one in found],
+            )
+            for name, found in together.items()
+        ],
         # How long ago something was good is asked of now, not of a day that is long over.
         "checks": []
         if after
         else [(one, *_age(site, one, now)) for one in last_checks(site.ledger, instrument)],
         "before": before,
         "after": after,
-        "table": _table(request, lines),
+        "table": _table(request, lines, sets),
     }
 
 
-def _tally(lines: Sequence[ExposureLine]) -> str:
-    """Say how many exposures there are, and how many of each verdict."""
+def _span(one: SetLine, numbers: Mapping[int, int]) -> str:
+    """Return from which number of the day to which a set goes, as far as that is known."""
+    last = one.line.seq_num
+    first = numbers.get(one.members[0]) if one.members else None
+    return str(last) if first in (None, last) else f"{first}–{last}"
+
+
+def _tally(lines: Sequence[ExposureLine], what: str = "exposure") -> str:
+    """Say how many exposures or sets there are, and how many of each verdict."""
     found = Counter(line.verdict.value for line in lines)
-    count = "1 exposure" if len(lines) == 1 else f"{len(lines)} exposures"
+    count = f"1 {what}" if len(lines) == 1 else f"{len(lines)} {what}s"
     return ", ".join([count, *(f"{found[v]} {v}" for v in ("FAIL", "UNKNOWN", "PASS") if found[v])])
 
 
-def _table(request: Request, lines: Sequence[ExposureLine]) -> Table:
-    columns = [column for column in EXPOSURES if column.key not in ("instrument", "day_obs")]
+def _table(request: Request, lines: Sequence[ExposureLine], sets: Sequence[SetLine]) -> Table:
+    hidden = ("instrument", "day_obs") if sets else ("instrument", "day_obs", "members")
+    columns = [column for column in EXPOSURES if column.key not in hidden]
     links = [
         {
-            "exposure": request.url_for(
-                "exposure", instrument=line.instrument, exposure_id=line.exposure_id
-            ).path
+            "exposure": address(
+                request, line.calib_type, "exposure", instrument=line.instrument,
+                exposure_id=line.exposure_id,
+            )
         }
-        for line in lines
-    ]
-    return Table("exposures", "Exposures", columns, exposure_rows(lines), links)
+        for line in [*lines, *(one.line for one in sets)]
+    ]  # fmt: skip
+    title = "Exposures and sets" if sets else "Exposures"
+    return Table("exposures", title, columns, exposure_rows(lines, sets), links)
 
 
 def _age(site: Site, check: LastCheck, now: datetime) -> tuple[timedelta | None, float | None]:
@@ -201,6 +235,11 @@ def late(age: timedelta | None, allowed: float | None) -> bool:
     return age is None or (allowed is not None and age > timedelta(hours=allowed))
 
 
+def is_late(check: LastCheck, age: timedelta | None, allowed: float | None) -> bool:
+    """Tell whether a type is late; sets are not waited for unless a time is set for them."""
+    return (allowed is not None or check.calib_type in FRAME_TYPES) and late(age, allowed)
+
+
 def _check_row(check: LastCheck, age: timedelta | None, allowed: float | None) -> dict[str, Any]:
     good = check.last_pass
     return {
@@ -212,7 +251,7 @@ def _check_row(check: LastCheck, age: timedelta | None, allowed: float | None) -
         "good": good.exposure_id if good else None,
         "good_end_utc": good.end_utc if good else None,
         "allowed_hours": allowed,
-        "late": "yes" if late(age, allowed) else "no",
+        "late": "yes" if is_late(check, age, allowed) else "no",
     }
 
 

@@ -11,6 +11,7 @@ from calwatch.ledger.nights import ExposureLine
 from calwatch.ledger.trends import JudgedBrief
 from calwatch.verify.brief import FAIL, UNKNOWN, WARNING, BriefTest
 from calwatch.verify.distance import distance
+from calwatch.web.of import address
 from calwatch.web.tables import Column, Table
 
 SHOWN = 20
@@ -82,9 +83,8 @@ def _gravity(row: Mapping[str, Any]) -> tuple[int, float]:
 
 def _links(request: Request, line: ExposureLine, row: Mapping[str, Any]) -> dict[str, str]:
     name = line.instrument
-    detector = request.url_for(
-        "detector", instrument=name, exposure_id=line.exposure_id, detector=row["detector"]
-    ).path
+    where = {"instrument": name, "exposure_id": line.exposure_id, "detector": row["detector"]}
+    detector = address(request, line.calib_type, "detector", **where)
     if not row["amp"]:
         return {"detector": detector}
     amp = request.url_for(

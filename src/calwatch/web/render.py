@@ -14,6 +14,8 @@ from starlette.responses import HTMLResponse, Response
 from calwatch.alarms.model import Alarm
 from calwatch.alarms.naming import compress
 from calwatch.service import alarm_words
+from calwatch.verify.metrics import SET_TYPES
+from calwatch.web import of
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -27,6 +29,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["set_types"] = SET_TYPES
     made.filters |= {
         "utc": alarm_words.utc,
         "iso": _iso,
@@ -67,6 +70,10 @@ def render(request: Request, name: str, content: Mapping[str, Any], status: int 
     def url(route: str, **where: Any) -> str:
         return request.url_for(route, **where).path
 
+    def url_of(calib_type: str, route: str, **where: Any) -> str:
+        """Return the address of a page of a judgement: of a set, it says so."""
+        return of.address(request, calib_type, route, **where)
+
     def with_query(**changes: Any) -> str:
         """Return this page's own address with other parameters."""
         address = here(**changes)
@@ -79,6 +86,7 @@ def render(request: Request, name: str, content: Mapping[str, Any], status: int 
         "instruments": instruments,
         "instrument": named if named in instruments else "",
         "url": url,
+        "url_of": url_of,
         "with_query": with_query,
         "path": with_query() if request.url.query else (request.url.path),
     }
