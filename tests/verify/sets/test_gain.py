@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import CalibrationSet
+from calwatch.camera.model import Box
 from calwatch.verify.definitions.gain import METRICS
 from calwatch.verify.judge import judge_numbers
 from calwatch.verify.limits import load_limits
@@ -314,3 +317,52 @@ def test_the_box_of_a_large_amplifier_loses_twenty_pixels(detector):
     box = replace(detector.amplifiers[0].bbox, width=509, height=2000)
     inner = inner_box(box)
     assert (inner.x0, inner.y0, inner.width, inner.height) == (20, 20, 469, 1960)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.floats(0.0, 1.0),
+    st.lists(
+        st.sampled_from([0.0, -1.0, 1e4, 3e4, 6e4, 1e30, -3e38, 3e38, np.inf, -np.inf, np.nan]),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_whatever_the_pixels_hold_something_is_said(
+    small_detector, small_calibrations, seed, share, values
+):
+    """No exception, and never a gain that is no number without a reason."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for k in (0, 1):
+        image = rng.normal(LEVEL, 170, small_detector.shape).astype(np.float32)
+        hit = rng.random(image.shape) < share
+        image[hit] = rng.choice(np.array(values, np.float32), np.count_nonzero(hit))
+        mask = rng.choice(np.array([0, 0, 0, 1, 2, 128], np.uint16), image.shape)
+        nothing = ("",) * 4
+        frames.append(
+            CorrectedFrame(
+                k, 10.0, 10.0, image, mask, np.full(4, GAIN), np.full(4, NOISE / GAIN), nothing
+            )
+        )
+    found = measure(small_detector, *frames, small_calibrations)
+    assert tuple(found.amps) == small_detector.amp_names
+    for name, numbers in found.amps.items():
+        judgeable = math.isfinite(numbers["PAIR_GAIN_ZERO"]) and numbers["PAIR_GAIN_ZERO"] > 0
+        assert judgeable or found.faults[name]
+
+
+@pytest.fixture(scope="module")
+def small_detector(detector):
+    """Return the same of 30 × 20 pixels an amplifier."""
+    amps = tuple(
+        replace(amp, bbox=Box(30 * (i % 2), 20 * (i // 2), 30, 20))
+        for i, amp in enumerate(detector.amplifiers)
+    )
+    return replace(detector, width=60, height=40, amplifiers=amps)
+
+
+@pytest.fixture(scope="module")
+def small_calibrations(ptc):
+    return CalibrationSet(ptc=ptc)

@@ -78,8 +78,14 @@ def measure(
     Measured
         With the array ``covariances``, shape (n_amp, 8, 8), ADU², NaN where there are none.
     """
-    flats = Flats(detector, first, second, calibrations)
-    good = _good_pixels(first, second)
+    # Pixels may hold anything: what becomes of infinities is no number, and is said so.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _measure(Flats(detector, first, second, calibrations))
+
+
+def _measure(flats: Flats) -> Measured:
+    detector = flats.detector
+    good = _good_pixels(flats.first, flats.second)
     amps: dict[str, Metrics] = {}
     faults: dict[str, str] = {}
     found = np.full((len(detector.amplifiers), MAX_LAG, MAX_LAG), np.nan, np.float32)
