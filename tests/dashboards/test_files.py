@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -10,19 +11,23 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import example, given
+from hypothesis import strategies as st
 from prometheus_client import Gauge
 
 from calwatch.cli.main import cli
 from calwatch.dashboards.camera import camera_dashboards
 from calwatch.dashboards.families import families
 from calwatch.dashboards.files import dashboard_files, stale, write_files
-from calwatch.dashboards.grafana import steps
-from calwatch.dashboards.influxql import Store
-from calwatch.dashboards.model import Dashboard, Line
+from calwatch.dashboards.grafana import render, steps
+from calwatch.dashboards.influxql import Store, number
+from calwatch.dashboards.model import SETS, Dashboard, Line
+from calwatch.dashboards.sets import WORDS
 from calwatch.publish import schemas
 from calwatch.service import measures
 from calwatch.verify import metrics
 from calwatch.verify.limits import Limits, load_limits
+from calwatch.verify.metrics import SET_TYPES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 LIMITS = load_limits("dmtn101")
@@ -57,6 +62,40 @@ def test_a_new_metric_has_a_panel(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 'mean("C17_GLOW") AS "C17"' in panel.queries[0]
 
 
+def test_sets_have_pages_of_their_own_and_a_menu_of_their_own() -> None:
+    made = {one.uid: one for one in camera_dashboards(Store(), LIMITS)}
+    pages = {uid for uid, one in made.items() if one.group == SETS}
+    assert pages == {
+        "calwatch-sets",
+        *(f"calwatch-{what}-{kind}" for what in ("trend", "detector") for kind in SET_TYPES),
+    }
+    shown = {uid: set(render(one)["tags"]) for uid, one in made.items()}
+    assert shown["calwatch-sets"] == {"calwatch", "calwatch-sets"}
+    assert shown["calwatch-trend-gain"] == {"calwatch-sets"}
+    assert shown["calwatch-trend-bias"] == shown["calwatch-night"] == {"calwatch"}
+    # The night speaks of its exposures; what its sets came to is on the page of sets.
+    text = repr(made["calwatch-night"])
+    assert not any(f".{kind}" in text for kind in SET_TYPES)
+    assert all(f'.{kind}"' in repr(made["calwatch-sets"]) for kind in (*SET_TYPES, "set"))
+
+
+def test_what_a_reader_opens_asks_nothing_before() -> None:
+    """In Grafana the panels of a collapsed row lie in its heading."""
+    (page,) = [one for one in camera_dashboards(Store(), LIMITS) if one.uid == "calwatch-sets"]
+    shown = render(page)["panels"]
+    *_, heading = shown
+    assert (heading["type"], heading["title"], heading["collapsed"]) == ("row", "Where", True)
+    assert len(heading["panels"]) == len(SET_TYPES)
+    assert all(panel["panels"] == [] for panel in shown[:-1] if panel["type"] == "row")
+
+
+def test_every_row_has_panels_and_every_type_a_word() -> None:
+    made = camera_dashboards(Store(), LIMITS)
+    assert all(row.panels for one in made for row in one.rows)
+    assert tuple(WORDS) == metrics.CALIB_TYPES
+    assert all(len(one.title) <= 50 for one in made)  # Chronograf's own limit
+
+
 def changed(name: str, **changes: Any) -> Limits:
     """Return the limits with one amplifier test changed."""
     tests = tuple(
@@ -87,6 +126,16 @@ def test_every_test_and_every_number_has_a_panel() -> None:
         numbers = [m.name for m in metrics.METRICS.values() if kind in m.calib_types]
         boards = (f"calwatch-detector-{kind}", f"calwatch-trend-{kind}")
         assert set(numbers) <= {title for uid in boards for title in titles(made, uid)}
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+@example(value=1e-6)
+@example(value=-0.05)
+@example(value=1e22)
+def test_a_number_in_a_query_has_no_exponent_and_is_exact(value: float) -> None:
+    text = number(value)
+    assert re.fullmatch(r"-?\d+\.\d+", text)
+    assert float(text) == value
 
 
 def test_every_metric_of_the_service_has_a_panel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,8 +182,9 @@ def test_the_command_writes_checks_and_clears(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     code, said = run(folder)
     assert code == 0
-    assert said.count("written") == 17
-    assert run(folder, "--check") == (0, "17 dashboards are up to date\n")
+    files = 2 * (4 + 2 * len(metrics.CALIB_TYPES)) - 1  # the service's is Grafana's only
+    assert said.count("written") == files
+    assert run(folder, "--check") == (0, f"{files} dashboards are up to date\n")
     old = tmp_path / "chronograf" / "calwatch-old.json"
     old.write_text("{}")
     kept = tmp_path / "chronograf" / "README.md"

@@ -57,9 +57,19 @@ def test_a_mistake_would_be_seen() -> None:
 def test_panels_lie_side_by_side_and_have_ids_of_their_own(path: Path) -> None:
     document = json.loads(path.read_text())
     assert document["uid"] == path.stem
-    assert len({panel["id"] for panel in document["panels"]}) == len(document["panels"])
+    shown = document["panels"]
+    opened = [panel for row in shown for panel in row.get("panels", ())]
+    assert len({panel["id"] for panel in [*shown, *opened]}) == len(shown) + len(opened)
+    lie_side_by_side(shown)
+    for row in shown:
+        # What is opened pushes the rest down: it lies below its heading.
+        lie_side_by_side([row, *row.get("panels", ())])
+        assert all(panel["gridPos"]["y"] > row["gridPos"]["y"] for panel in row.get("panels", ()))
+
+
+def lie_side_by_side(panels: list[dict[str, Any]]) -> None:
     taken: set[tuple[int, int]] = set()
-    for panel in document["panels"]:
+    for panel in panels:
         at = panel["gridPos"]
         assert at["x"] + at["w"] <= 24
         place = {

@@ -17,17 +17,19 @@ from calwatch.ledger.store import Ledger
 from calwatch.publish.schemas import metrics_of
 from calwatch.service.alarm_books import AlarmBooks
 from calwatch.verify.counts import count_by_level
-from calwatch.verify.metrics import CALIB_TYPES, METRICS
-from calwatch.verify.model import AmpResult, DetectorResult, TestResult, Verdict
+from calwatch.verify.metrics import CALIB_TYPES, METRICS, SET_TYPES
+from calwatch.verify.model import AmpResult, DetectorResult, TestResult, Verdict, algorithm_of
 
 INSTRUMENT = "LSSTCam"
 DETECTORS = (94, 95)
-TAKEN = {"bias": (1, 2, 3), "dark": (4, 5), "flat": (6, 7, 8)}
-"""Exposure numbers by type."""
+TAKEN = {"bias": (1, 2, 3), "dark": (4, 5), "flat": (6, 7, 8)} | dict.fromkeys(SET_TYPES, (6, 7, 8))
+"""Exposure numbers by type; of a set its last."""
 VERDICTS = {
     (2, 95): Verdict.FAIL, (3, 94): Verdict.UNKNOWN, (5, 95): Verdict.FAIL, (8, 94): Verdict.FAIL,
 }  # fmt: skip
 """By exposure number and detector; all others are PASS."""
+OF_SETS = {(7, 95): Verdict.UNKNOWN, (8, 94): Verdict.FAIL}
+"""The same of each kind of set."""
 FAILED_AMPS, WARNING_AMPS = 3, 2
 """In a detector that fails, and in every other."""
 MISSING = (7, 9)
@@ -44,8 +46,9 @@ def value(number: int, detector: int, amp: int, metric: str) -> float:
     return 2.0 + 0.5 * number + 0.03 * (detector - 94) + 0.11 * amp + 0.007 * _PLACES[metric]
 
 
-def verdict_of(number: int, detector: int) -> Verdict:
-    return VERDICTS.get((number, detector), Verdict.PASS)
+def verdict_of(number: int, detector: int, kind: str = "") -> Verdict:
+    found = OF_SETS if kind in SET_TYPES else VERDICTS
+    return found.get((number, detector), Verdict.PASS)
 
 
 def record(ledger: Ledger) -> None:
@@ -66,11 +69,14 @@ def record(ledger: Ledger) -> None:
 
 
 def _take(ledger: Ledger, number: int, kind: str, now: datetime) -> None:
-    exposure = make_exposure(number, INSTRUMENT, kind)
+    taken_as = "flat" if kind in SET_TYPES else kind
+    exposure = make_exposure(number, INSTRUMENT, taken_as)
     for detector in DETECTORS:
-        job = make_job(number, detector, instrument=INSTRUMENT, kind=kind)
+        job = make_job(number, detector, instrument=INSTRUMENT, kind=taken_as)
+        job = replace(job, calib_type=kind)
         ledger.record(_result(job, number, detector, kind), exposure, now)
-    recorded = ledger.results(INSTRUMENT, exposure.exposure_id)
+    algorithm = algorithm_of(kind)
+    recorded = ledger.results(INSTRUMENT, exposure.exposure_id, algorithm)
     metrics = {m.name: value(number, 94, 30, m.name) for m in metrics_of("exposure", kind)}
     counts = count_by_level(recorded.results, {})
     ledger.record_exposure(
@@ -79,11 +85,12 @@ def _take(ledger: Ledger, number: int, kind: str, now: datetime) -> None:
         now,
         expected=list(DETECTORS),
         last_judgement_id=recorded.last_judgement_id,
+        algorithm=algorithm,
     )
 
 
 def _result(job, number: int, detector: int, kind: str) -> DetectorResult:
-    verdict = verdict_of(number, detector)
+    verdict = verdict_of(number, detector, kind)
     failed = FAILED_AMPS if verdict is Verdict.FAIL else 0
     amps = {}
     for place, amp in enumerate(AMPS):
@@ -96,7 +103,12 @@ def _result(job, number: int, detector: int, kind: str) -> DetectorResult:
     whole = {m.name: value(number, detector, 20, m.name) for m in metrics_of("detector", kind)}
     reason = "" if verdict is Verdict.PASS else f"it is {verdict.value}"
     result = make_result(job, verdict, reason)
-    return replace(result, amps=amps, detector_metrics=whole, detector_tests={})
+    last = job.exposure.exposure_id
+    members = {"members": [last - 1, last]} if kind in SET_TYPES else {}
+    return replace(
+        result, amps=amps, detector_metrics=whole, detector_tests={},
+        provenance={**result.provenance, **members},
+    )  # fmt: skip
 
 
 def raise_alarms(books: AlarmBooks, clock: Clock, seen, everywhere: Sequence[str]) -> None:

@@ -26,12 +26,13 @@ from sasquatch import all_there, channel_to, publish
 from telegraf_server import telegraf
 
 from calwatch.camera.loader import load_camera
+from calwatch.dashboards.sets import WORDS
 from calwatch.ledger.alarms import AlarmStore
 from calwatch.ledger.store import Ledger
 from calwatch.publish.schemas import build_schemas, metrics_of
 from calwatch.service.alarm_books import AlarmBooks
 from calwatch.verify.limits import load_limits
-from calwatch.verify.metrics import CALIB_TYPES
+from calwatch.verify.metrics import CALIB_TYPES, FRAME_TYPES, SET_TYPES
 from calwatch.verify.model import Verdict
 
 sys.path.append(str(Path(__file__).parents[1] / "alarms"))
@@ -91,7 +92,9 @@ def store(tmp_path_factory, kafka_session, registry_session, influx_session) -> 
     asyncio.run(publish(ledger, channel))
     influx_session.create_database(DATABASE)
     counts = {kind: len(TAKEN[kind]) * len(DETECTORS) for kind in CALIB_TYPES}
-    counts |= {"exposure": 8, "completeness": 1, "alarm": len(alarms.history())}
+    sets = sum(len(TAKEN[kind]) for kind in SET_TYPES)
+    alarmed = len(alarms.history())
+    counts |= {"exposure": 8, "set": sets, "completeness": 1, "alarm": alarmed}
     topics = [PREFIX.replace(".", r"\.")]
     servers = (influx_session, kafka_session, registry_session)
     with telegraf(*servers, topics=topics, database=DATABASE) as connector:
@@ -124,7 +127,8 @@ class Asked:
 def grafana_panels(path: Path) -> Iterator[Asked]:
     document = json.loads(path.read_text())
     row = ""
-    for panel in document["panels"]:
+    shown = document["panels"]
+    for panel in [one for heading in shown for one in (heading, *heading.get("panels", ()))]:
         if panel["type"] == "row":
             row = panel["title"]
             continue
@@ -147,7 +151,7 @@ ALL = [
 
 def test_there_are_the_same_dashboards_for_both() -> None:
     assert [path.stem for path in INFLUX] == [path.stem for path in CHRONOGRAF]
-    assert len(INFLUX) == 8
+    assert len(INFLUX) == 3 + 2 * len(CALIB_TYPES)
 
 
 @pytest.mark.parametrize(("read", "path"), [one[1:] for one in ALL], ids=[one[0] for one in ALL])
@@ -324,18 +328,46 @@ def test_the_night_is_counted(store: Store, read) -> None:
     assert [row["n_amp_fail"] for row in exposures] == [3, 0, 0, 3, 0, 0, 3, 0]
     failed = store.ask(found["Tests that failed, warned or could not be made"].queries[0])
     assert at_exposures(failed, "n_amp_warning") == dict.fromkeys(range(1, 9), 4)
-    for kind in CALIB_TYPES:
+    for kind in FRAME_TYPES:
         rows = store.ask(found[f"{kind.capitalize()}: detectors that did not pass"].queries[0])
-        wanted = {
-            (n, d): verdict_of(n, d).value
-            for n in TAKEN[kind]
-            for d in DETECTORS
-            if verdict_of(n, d) is not Verdict.PASS
-        }
-        numbers = {f"AT_O_20261120_{n:06d}": n for n in TAKEN[kind]}
-        assert {
-            (numbers[r["obs_id"]], int(r["detector_name"][-2:])): r["verdict"] for r in rows
-        } == wanted
+        assert not_passed(rows) == wanted_of(kind)
+
+
+def not_passed(rows: list[dict[str, Any]]) -> dict[tuple[int, int], str]:
+    """Return verdicts by exposure number and detector."""
+    return {(int(r["obs_id"][-6:]), int(r["detector_name"][-2:])): r["verdict"] for r in rows}
+
+
+def wanted_of(kind: str) -> dict[tuple[int, int], str]:
+    return {
+        (n, d): verdict_of(n, d, kind).value
+        for n in TAKEN[kind]
+        for d in DETECTORS
+        if verdict_of(n, d, kind) is not Verdict.PASS
+    }
+
+
+@pytest.mark.parametrize("read", [grafana_panels, chronograf_cells])
+def test_sets_are_counted_apart_from_their_last_exposures(store: Store, read) -> None:
+    found = panels(read, "calwatch-sets")
+    kinds = len(SET_TYPES)
+    for verdict in Verdict:
+        ((row,),) = [store.ask(query) for query in found[f"Sets {verdict.value}"].queries]
+        assert row[verdict.value] == kinds
+    ((row,),) = [store.ask(query) for query in found["Detectors FAIL"].queries]
+    assert row["Detectors FAIL"] == kinds
+    table = store.ask(found["Sets"].queries[0])
+    assert {(row["obs_id"][-1:], row["calib_type"], row["verdict"]) for row in table} == {
+        (number, kind, verdict)
+        for kind in SET_TYPES
+        for number, verdict in (("6", "PASS"), ("7", "UNKNOWN"), ("8", "FAIL"))
+    }
+    for kind in SET_TYPES:
+        words = WORDS[kind]
+        title = f"{words[0].upper()}{words[1:]}: detectors that did not pass"
+        rows = store.ask(found[title].queries[0])
+        assert not_passed(rows) == wanted_of(kind)
+        assert rows[0]["members"] == "2026112000007, 2026112000008"
 
 
 @pytest.mark.parametrize("read", [grafana_panels, chronograf_cells])

@@ -10,6 +10,7 @@ from calwatch.dashboards.influxql import (
     COMMENT,
     Store,
     binned,
+    equals,
     inner,
     over,
     quoted,
@@ -18,6 +19,7 @@ from calwatch.dashboards.influxql import (
 )
 from calwatch.dashboards.model import (
     INSTRUMENT,
+    SETS,
     Dashboard,
     Kind,
     Panel,
@@ -25,18 +27,20 @@ from calwatch.dashboards.model import (
     Source,
     Variable,
 )
+from calwatch.dashboards.sets import WORDS, sets_dashboard
 from calwatch.publish.schemas import (
     ALARM,
     COMPLETENESS,
     EXPOSURE,
     RUBIN_AMPS,
+    SET,
     amp_field,
     metrics_of,
 )
 from calwatch.verify.counts import OUTCOMES
 from calwatch.verify.limits import Limits
 from calwatch.verify.limits_schema import TestSpec
-from calwatch.verify.metrics import CALIB_TYPES, LEVELS, TESTS, Metric
+from calwatch.verify.metrics import CALIB_TYPES, FRAME_TYPES, LEVELS, SET_TYPES, TESTS, Metric
 from calwatch.verify.model import Verdict
 
 _ALWAYS = "exposure_id"
@@ -56,6 +60,7 @@ def camera_dashboards(store: Store, limits: Limits) -> list[Dashboard]:
     """
     return [
         _night(store),
+        sets_dashboard(store),
         *(_trends(store, limits, calib_type) for calib_type in CALIB_TYPES),
         *(_detector(store, limits, calib_type) for calib_type in CALIB_TYPES),
         _alarms(store),
@@ -67,7 +72,7 @@ def _night(store: Store) -> Dashboard:
     counts = [
         Panel(
             f"Exposures {verdict.value}", Kind.STAT,
-            (total(exposure, f'count("{_ALWAYS}")', verdict.value, _is("verdict", verdict)),),
+            (total(exposure, f'count("{_ALWAYS}")', verdict.value, equals("verdict", verdict)),),
             width=4, height=4,
         )
         for verdict in Verdict
@@ -119,13 +124,15 @@ def _bad_detectors(store: Store) -> list[Panel]:
             (rows(store.source(calib_type), fields, f"\"verdict\" <> '{passed}'"),),
             width=24,
         )
-        for calib_type in CALIB_TYPES
+        for calib_type in FRAME_TYPES
     ]  # fmt: skip
 
 
 def _trends(store: Store, limits: Limits, calib_type: str) -> Dashboard:
     """Return the tests of one type over all detectors, each with its limits."""
     source = store.source(calib_type)
+    merged = store.source(EXPOSURE if calib_type in FRAME_TYPES else SET)
+    what = WORDS[calib_type]
     amps = tuple(
         _drawn(
             spec, limits, calib_type, source,
@@ -138,26 +145,23 @@ def _trends(store: Store, limits: Limits, calib_type: str) -> Dashboard:
         for spec in drawing.specs(limits, calib_type, "detector")
     ]
     exposure = [
-        _drawn(spec, limits, calib_type, store.source(EXPOSURE), {"": str}, ("max",))
+        _drawn(spec, limits, calib_type, merged, {"": str}, ("max",))
         for spec in drawing.specs(limits, calib_type, "exposure")
     ]
     numbers = [
         *(_number(metric, source, "mean") for metric in metrics_of("detector", calib_type)),
-        *(
-            _number(metric, store.source(EXPOSURE), "mean")
-            for metric in metrics_of("exposure", calib_type)
-        ),
+        *(_number(metric, merged, "mean") for metric in metrics_of("exposure", calib_type)),
     ]
     return Dashboard(
-        f"calwatch-trend-{calib_type}", f"calwatch: {calib_type} trends",
-        f"Every test of a {calib_type} against its limits: the extremes of each amplifier over "
-        "all detectors.", Source.INFLUXDB,
-        (
+        f"calwatch-trend-{calib_type}", f"calwatch: {what} trends",
+        f"Every test of {what if calib_type in SET_TYPES else f'a {what}'} against its limits: "
+        "the extremes of each amplifier over all detectors.", Source.INFLUXDB,
+        _filled(
             Row("Tests of amplifiers, extremes over all detectors", amps),
             Row("Tests of detectors and exposures", (*whole, *exposure)),
             Row("Numbers of detectors and exposures", tuple(numbers)),
         ),
-        (_instrument(store),), since="now-30d",
+        (_instrument(store),), since="now-30d", group=_group(calib_type),
     )  # fmt: skip
 
 
@@ -182,20 +186,22 @@ def _detector(store: Store, limits: Limits, calib_type: str) -> Dashboard:
         _number(metric, source, "mean", detector=True)
         for metric in metrics_of("detector", calib_type)
     )
+    is_set = calib_type in SET_TYPES
+    exposures = f"sets ({WORDS[calib_type]})" if is_set else f"{calib_type} exposures"
     return Dashboard(
-        f"calwatch-detector-{calib_type}", f"calwatch: one detector, {calib_type}",
-        f"Every test and every number of one detector's {calib_type} exposures, by amplifier.",
+        f"calwatch-detector-{calib_type}", f"calwatch: one detector, {WORDS[calib_type]}",
+        f"Every test and every number of one detector's {exposures}, by amplifier.",
         Source.INFLUXDB,
-        (
+        _filled(
             Row("Tests with their limits", tests),
             Row("The detector", whole),
-            Row("All numbers", numbers),
+            Row("All numbers", numbers, collapsed=is_set),
         ),
         (
             _instrument(store),
             Variable("detector", "Detector", store.measurement(calib_type), "0"),
         ),
-        since="now-30d",
+        since="now-30d", group=_group(calib_type),
     )  # fmt: skip
 
 
@@ -221,7 +227,7 @@ def _alarms(store: Store) -> Dashboard:
     raised = Panel(
         "Raised, by family of tests", Kind.TREND,
         (binned(source, {"raised": 'count("alarm_id")'}, by="pipeline",
-                also=_is("what", What.RAISED)),),
+                also=equals("what", What.RAISED)),),
         label="$tag_pipeline",
     )  # fmt: skip
     severity = Panel(
@@ -302,12 +308,17 @@ def _number(metric: Metric, source: str, how: str, *, detector: bool = False) ->
     return Panel(metric.name, Kind.TREND, (query,), metric.description, metric.unit, width=8)
 
 
+def _filled(*rows: Row) -> tuple[Row, ...]:
+    """Return the rows that have a panel."""
+    return tuple(row for row in rows if row.panels)
+
+
+def _group(calib_type: str) -> str:
+    return SETS if calib_type in SET_TYPES else ""
+
+
 def _field_of(amp: str) -> Callable[[str], str]:
     return lambda metric: amp_field(amp, metric)
-
-
-def _is(field: str, value: str) -> str:
-    return f"\"{field}\" = '{value}'"
 
 
 def _instrument(store: Store) -> Variable:

@@ -9,6 +9,7 @@ from calwatch.dashboards.model import (
     DETECTOR,
     INSTRUMENT,
     INTERVAL,
+    SETS,
     TIME,
     Dashboard,
     Kind,
@@ -48,7 +49,7 @@ def render(dashboard: Dashboard) -> Json:
         "uid": dashboard.uid,
         "title": dashboard.title,
         "description": dashboard.description,
-        "tags": ["calwatch"],
+        "tags": _tags(dashboard),
         "timezone": "utc",
         "editable": True,
         "graphTooltip": 1,
@@ -63,48 +64,62 @@ def render(dashboard: Dashboard) -> Json:
             ]
         },
         "annotations": {"list": []},
-        "links": [
-            {
-                "type": "dashboards",
-                "title": "calwatch",
-                "tags": ["calwatch"],
-                "asDropdown": True,
-                "includeVars": True,
-                "keepTime": True,
-                "icon": "external link",
-                "tooltip": "",
-                "url": "",
-                "targetBlank": False,
-            }
-        ],
+        "links": [_menu("calwatch"), _menu(SETS)],
         "panels": _panels(dashboard),
+    }
+
+
+def _tags(dashboard: Dashboard) -> list[str]:
+    """Return the menus that a dashboard is in; a group has its own, but for its first page."""
+    if not dashboard.group:
+        return ["calwatch"]
+    return ["calwatch", SETS] if dashboard.uid == dashboard.group else [dashboard.group]
+
+
+def _menu(tag: str) -> Json:
+    return {
+        "type": "dashboards",
+        "title": tag,
+        "tags": [tag],
+        "asDropdown": True,
+        "includeVars": True,
+        "keepTime": True,
+        "icon": "external link",
+        "tooltip": "",
+        "url": "",
+        "targetBlank": False,
     }
 
 
 def _panels(dashboard: Dashboard) -> list[Json]:
     """Lay panels out from left to right and from top to bottom."""
     found: list[Json] = []
-    y = 0
+    number = y = 0
     for row in dashboard.rows:
-        heading = _heading(row, len(found) + 1, y)
+        number += 1
+        heading = _heading(row, number, y)
         found.append(heading)
+        # Panels of a row that is to be opened lie within its heading.
+        laid: list[Json] = heading["panels"] if row.collapsed else found
         y += 1
         x = tallest = 0
+        below = y
         for panel in row.panels:
+            number += 1
             if x + panel.width > COLUMNS:
                 x, y, tallest = 0, y + tallest, 0
             place = {"x": x, "y": y, "w": panel.width, "h": panel.height}
-            found.append(_panel(panel, len(found) + 1, place, dashboard.source))
+            laid.append(_panel(panel, number, place, dashboard.source))
             x, tallest = x + panel.width, max(tallest, panel.height)
-        y += tallest
+        y = below if row.collapsed else y + tallest
     return found
 
 
 def _heading(row: Row, number: int, y: int) -> Json:
     place = {"x": 0, "y": y, "w": COLUMNS, "h": 1}
     return {
-        "id": number, "type": "row", "title": row.title, "collapsed": False, "gridPos": place,
-        "panels": [],
+        "id": number, "type": "row", "title": row.title, "collapsed": row.collapsed,
+        "gridPos": place, "panels": [],
     }  # fmt: skip
 
 

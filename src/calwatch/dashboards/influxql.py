@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from calwatch.dashboards.model import DETECTOR, INSTRUMENT, INTERVAL, TIME
 
@@ -106,9 +107,15 @@ def condition(*, detector: bool = False, also: str = "") -> str:
     return " AND ".join(words)
 
 
+def equals(field: str, value: str) -> str:
+    """Return the condition that a tag or a string is this one."""
+    return f"{quoted(field)} = '{value}'"
+
+
 def number(value: float) -> str:
-    """Return a number as a query has it, exactly."""
-    return repr(float(value))
+    """Return a number as a query has it, exactly: InfluxQL reads no exponents."""
+    text = format(Decimal(repr(float(value))), "f")
+    return text if "." in text else f"{text}.0"
 
 
 def shifted(expression: str, value: float) -> str:

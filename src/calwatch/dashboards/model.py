@@ -11,6 +11,10 @@ TIME, INTERVAL, INSTRUMENT, DETECTOR = "@time", "@interval", "@instrument", "@de
 bin, and the conditions that choose the instrument and the detector."""
 
 
+SETS = "calwatch-sets"
+"""Menu of the dashboards of sets."""
+
+
 def filled_in(query: str, words: Mapping[str, str]) -> str:
     """Return a query with a program's own words in the place of ours."""
     for ours, theirs in words.items():
@@ -69,6 +73,8 @@ class Row:
 
     title: str
     panels: tuple[Panel, ...]
+    collapsed: bool = False
+    """Whether a reader opens it: until then nothing is asked for it (Chronograf has no rows)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +108,5 @@ class Dashboard:
     variables: tuple[Variable, ...] = ()
     since: str = "now-2d"
     """Beginning of the time range shown at first."""
+    group: str = ""
+    """A menu of its own that it stands in, such as `SETS`, beside that of all."""
