@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bokeh.models import Toolbar
+from bokeh.models import Legend, Toolbar
 from bokeh.palettes import Cividis256
 from bokeh.plotting import figure
 
@@ -71,6 +71,33 @@ def colour(
         return absent
     part = (value - low) / (high - low) if high > low else 0.5
     return palette[min(max(int(part * len(palette)), 0), len(palette) - 1)]
+
+
+def many_colours(count: int, scheme: Scheme) -> list[str]:
+    """Return a colour for each of many, from one end of a scale to the other.
+
+    The end that is as dark or as bright as the ground is left out.
+    """
+    low, high = (90, 255) if scheme is DARK else (0, 205)
+    last = max(count - 1, 1)
+    return [VALUES[low + round(i * (high - low) / last)] for i in range(count)]
+
+
+def set_legend(plot: figure, scheme: Scheme) -> figure:
+    """Put the legend of a figure above it, if it has one, and return the figure."""
+    if not plot.legend:
+        return plot
+    found: Legend = plot.legend
+    found.location = "top_left"
+    found.orientation = "horizontal"
+    found.background_fill_color = scheme.ground
+    found.background_fill_alpha = 0.8
+    found.border_line_color = None
+    found.label_text_color = scheme.ink
+    found.label_text_font_size = "11px"
+    found.click_policy = "hide"
+    plot.add_layout(plot.legend[0], "above")
+    return plot
 
 
 def dress(plot: figure, scheme: Scheme) -> figure:

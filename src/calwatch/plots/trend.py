@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bokeh.models import ColumnDataSource, HoverTool, Legend
+from bokeh.models import ColumnDataSource, HoverTool
 from bokeh.plotting import figure
 
-from calwatch.plots.look import LIGHT, MARKERS, WORDS, Scheme, dress
+from calwatch.plots.look import LIGHT, MARKERS, WORDS, Scheme, dress, set_legend
 from calwatch.verify.brief import gravest
 
 MOST_OF_RAFT = 100
@@ -124,8 +124,7 @@ def trend(
         ]  # fmt: skip
         plot.add_tools(HoverTool(renderers=[marks], tooltips=tips, formatters={"@at": "datetime"}))
     dress(plot, scheme)
-    _legend(plot, scheme)
-    return plot
+    return set_legend(plot, scheme)
 
 
 def naive(at: datetime) -> datetime:
@@ -169,18 +168,3 @@ def _events(plot: figure, events: Sequence[Event]) -> None:
                 formatters={"@at": "datetime"},
             )
         )  # fmt: skip
-
-
-def _legend(plot: figure, scheme: Scheme) -> None:
-    found: Legend = plot.legend
-    if not plot.legend:
-        return
-    found.location = "top_left"
-    found.orientation = "horizontal"
-    found.background_fill_color = scheme.ground
-    found.background_fill_alpha = 0.8
-    found.border_line_color = None
-    found.label_text_color = scheme.ink
-    found.label_text_font_size = "11px"
-    found.click_policy = "hide"
-    plot.add_layout(plot.legend[0], "above")

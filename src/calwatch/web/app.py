@@ -31,6 +31,7 @@ from calwatch.web import (
     health,
     night,
     plotting,
+    set_pictures,
 )
 from calwatch.web.headers import SafeHeaders
 from calwatch.web.render import STATIC
@@ -80,6 +81,7 @@ def make_app(
             *night.routes(),
             *exposure.routes(),
             *detector.routes(),
+            *set_pictures.routes(),
             *chain.routes(),
             *focal.routes(),
             *amplifier.routes(),

@@ -17,8 +17,7 @@ from calwatch.ledger.trends import ChainChange, chain_changes
 from calwatch.verify.model import DetectorResult
 from calwatch.verify.sets.needs import AGAINST
 from calwatch.web.api import site_of
-from calwatch.web.detector import result_of
-from calwatch.web.exposure import line_of, name_of
+from calwatch.web.exposure import line_of, name_of, result_of
 from calwatch.web.of import address
 from calwatch.web.render import render
 from calwatch.web.site import Site

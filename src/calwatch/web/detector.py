@@ -10,17 +10,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from calwatch.ledger.nights import ExposureLine, detector_result
+from calwatch.ledger.nights import ExposureLine
 from calwatch.verify.explain import Explanation, explain
 from calwatch.verify.limits import Part
 from calwatch.verify.metrics import METRICS
-from calwatch.verify.model import DetectorResult, TestResult, Verdict, algorithm_of
+from calwatch.verify.model import DetectorResult, TestResult, Verdict
 from calwatch.web.api import site_of
-from calwatch.web.exposure import line_of, members, name_of
+from calwatch.web.exposure import line_of, members, name_of, result_of
+from calwatch.web.plotting import allow_pictures
 from calwatch.web.render import render
-from calwatch.web.site import NoSuchPageError, Site
+from calwatch.web.set_pictures import PICTURES, wanted_amp
+from calwatch.web.set_points import Looked, points_table
+from calwatch.web.site import Site
 from calwatch.web.tables import Column, Table, download
 
+SHOWN = 100
+"""Rows on the page of what a picture shows; CSV and JSON have all."""
 TESTS = (
     Column("part", "Part"),
     Column("verdict", "Result", "verdict"),
@@ -48,10 +53,15 @@ async def detector_page(request: Request) -> Response:
     def ask() -> dict[str, Any]:
         line = line_of(site, request)
         result = result_of(site, line, request.path_params["detector"])
+        detector = site.detector(line.instrument, str(result.detector))
         return {
             "line": line,
             "result": result,
             "members": members(site, line),
+            "picture": PICTURES.get(line.calib_type),
+            "points": points_table(request, Looked(site, line, detector, result)),
+            "amps": detector.amp_names,
+            "amp": wanted_amp(request, detector),
             "tests": tests_table(request, result),
             "numbers": numbers_table(result),
             "explained": list(_explained(site, line, result)),
@@ -62,28 +72,24 @@ async def detector_page(request: Request) -> Response:
     content = await asyncio.to_thread(ask)
     result = content["result"]
     name = f"calwatch-{name_of(content['line'])}-{result.detector_name}"
-    tables = [content["tests"], content["numbers"]]
-    return download(request, name, tables) or render(request, "detector.html", content)
+    points: Table | None = content["points"]
+    tables = [content["tests"], content["numbers"], *([points] if points else [])]
+    saved = download(request, name, tables)
+    if saved is not None:
+        return saved
+    answer = render(request, "detector.html", {**content, "shown_points": _first(content)})
+    return allow_pictures(answer) if points and points.rows else answer
 
 
-def result_of(site: Site, line: ExposureLine, which: str) -> DetectorResult:
-    """Return the result of the detector in an address.
-
-    Raises
-    ------
-    NoSuchPageError
-        If the camera has no such detector, or it was not judged in this exposure.
-    """
-    detector = site.detector(line.instrument, which)
-    found = detector_result(
-        site.ledger, line.instrument, line.exposure_id, detector.number,
-        algorithm_of(line.calib_type),
-    )  # fmt: skip
-    if found is None:
-        raise NoSuchPageError(
-            f"{line.instrument}: {detector.name} of exposure {line.exposure_id} has not been judged"
-        )
-    return found
+def _first(content: Mapping[str, Any]) -> Table | None:
+    """Return the first rows of what the picture shows, of the amplifier that is chosen."""
+    points: Table | None = content["points"]
+    if points is None:
+        return None
+    amp = content["amp"]
+    chosen = [pair for pair in points.linked() if amp in ("", pair[0].get("amp"))][:SHOWN]
+    rows, links = [row for row, _ in chosen], [links for _, links in chosen]
+    return Table(points.name, points.title, points.columns, rows, links)
 
 
 def tests_table(request: Request, result: DetectorResult) -> Table:

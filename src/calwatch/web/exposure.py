@@ -15,6 +15,7 @@ from calwatch.ledger.nights import (
     DetectorLine,
     ExposureLine,
     detector_lines,
+    detector_result,
     exposure_line,
     exposure_lines,
     neighbours,
@@ -23,7 +24,7 @@ from calwatch.ledger.sets import members_of, sets_of
 from calwatch.ledger.trends import briefs_of_exposure
 from calwatch.ledger.types import LARGEST_ID
 from calwatch.verify.metrics import SET_TYPES
-from calwatch.verify.model import Verdict, algorithm_of
+from calwatch.verify.model import DetectorResult, Verdict, algorithm_of
 from calwatch.web.api import site_of
 from calwatch.web.of import address, algorithm_asked, asked
 from calwatch.web.problems import COLUMNS, SHOWN, problems_table
@@ -102,6 +103,26 @@ def line_of(site: Site, request: Request) -> ExposureLine:
         kind = asked(request)
         what = f"no {kind} that ends with exposure {number}" if kind else f"exposure {number}"
         raise NoSuchPageError(f"{instrument}: {what} has {'' if kind else 'not '}been judged")
+    return found
+
+
+def result_of(site: Site, line: ExposureLine, which: str) -> DetectorResult:
+    """Return the result of the detector in an address.
+
+    Raises
+    ------
+    NoSuchPageError
+        If the camera has no such detector, or it was not judged in this exposure.
+    """
+    detector = site.detector(line.instrument, which)
+    found = detector_result(
+        site.ledger, line.instrument, line.exposure_id, detector.number,
+        algorithm_of(line.calib_type),
+    )  # fmt: skip
+    if found is None:
+        raise NoSuchPageError(
+            f"{line.instrument}: {detector.name} of exposure {line.exposure_id} has not been judged"
+        )
     return found
 
 

@@ -1,0 +1,206 @@
+"""What the pictures of a set show, as plain values, and the same as a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from calwatch.camera.model import Detector
+from calwatch.ledger.arrays import measured_arrays
+from calwatch.ledger.nights import ExposureLine
+from calwatch.ledger.sets import earlier_numbers, members_of
+from calwatch.plots.defects import KINDS, amp_at
+from calwatch.plots.linearity import Residual, Residuals
+from calwatch.plots.transfer_curve import Curve, Pair
+from calwatch.verify.model import DetectorResult
+from calwatch.verify.sets.model import Earlier
+from calwatch.web.of import address
+from calwatch.web.site import Site
+from calwatch.web.tables import Column, Table
+
+DROPPED = "it was not measured, or has been dropped after keep_arrays_days"
+"""Why an array is not in the ledger."""
+_PAIRS = (
+    Column("amp", "Amplifier"),
+    Column("exposure", "Pair to", "code"),
+    Column("mean", "Mean, ADU", "number"),
+    Column("variance", "Variance, ADU²", "number"),
+    Column("used", "On the curve"),
+)
+_RESIDUALS = (
+    Column("amp", "Amplifier"),
+    Column("exposure", "Pair to", "code"),
+    Column("signal", "Signal, ADU", "number"),
+    Column("residual", "Residual", "number"),
+)
+_PLACES = (
+    Column("amp", "Amplifier"),
+    Column("kind", "Kind"),
+    Column("x", "x", "number"),
+    Column("y", "y", "number"),
+)
+_COEFFICIENTS = (
+    Column("source", "From"),
+    Column("target", "To"),
+    Column("coefficient", "Coefficient", "number"),
+    Column("error", "Error", "number"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One detector of a set that is looked at."""
+
+    site: Site
+    line: ExposureLine
+    detector: Detector
+    result: DetectorResult
+
+    def arrays(self) -> Mapping[str, Any]:
+        """Return what is kept of it, by name."""
+        return measured_arrays(
+            self.site.ledger, self.line.instrument, self.line.exposure_id, self.detector.number,
+            self.result.algorithm,
+        )  # fmt: skip
+
+    def pairs(self, metrics: Sequence[str]) -> list[Earlier]:
+        """Return the numbers of the pairs that it is made of, the oldest first."""
+        ledger, line = self.site.ledger, self.line
+        members = members_of(ledger, line.instrument, line.exposure_id, line.calib_type)
+        found = earlier_numbers(
+            ledger, line.instrument, dict.fromkeys(members, 0.0), metrics, "gain",
+            detectors=[self.detector.number],
+        )  # fmt: skip
+        return found.get(self.detector.number, [])
+
+
+def curves(looked: Looked) -> list[Curve]:
+    """Return the photon transfer curve of every amplifier; empty if no pair has a number."""
+    pairs = looked.pairs(["PAIR_MEAN", "PAIR_VARIANCE"])
+    used = looked.arrays().get("used")
+    if used is not None and used.shape != (len(looked.detector.amplifiers), len(pairs)):
+        used = None  # A pair was judged since: which were fitted is not known any more.
+    found = []
+    for i, amp in enumerate(looked.detector.amp_names):
+        points = []
+        for j, pair in enumerate(pairs):
+            mean, variance = (_value(pair, amp, name) for name in ("PAIR_MEAN", "PAIR_VARIANCE"))
+            if mean is not None and variance is not None:
+                fitted = None if used is None else bool(used[i, j])
+                points.append(Pair(pair.exposure_id, mean, variance, fitted))
+        own = looked.result.amps.get(amp)
+        metrics = own.metrics if own else {}
+        fit = [metrics.get(name) for name in ("PTC_GAIN", "PTC_A00", "PTC_FIT_NOISE")]
+        found.append(Curve(amp, points, *fit))
+    return found if any(one.pairs for one in found) else []
+
+
+def residuals(looked: Looked) -> list[Residuals]:
+    """Return the residual of every pair of every amplifier; empty if none is kept."""
+    kept = looked.arrays().get("residuals")
+    pairs = looked.pairs(["PAIR_MEAN"])
+    if kept is None or kept.shape != (len(looked.detector.amplifiers), len(pairs)):
+        return []
+    found = []
+    for i, amp in enumerate(looked.detector.amp_names):
+        points = []
+        for j, pair in enumerate(pairs):
+            signal, residual = _value(pair, amp, "PAIR_MEAN"), float(kept[i, j])
+            if signal is not None and math.isfinite(residual):
+                points.append(Residual(pair.exposure_id, signal, residual))
+        found.append(Residuals(amp, points))
+    return found
+
+
+def limit_of(result: DetectorResult, test: str, amp: str) -> float | None:
+    """Return the upper limit of a test of an amplifier, or of the first that has it."""
+    parts = [result.amps[amp]] if amp in result.amps else list(result.amps.values())
+    limits = (one.tests[test].limit[1] for one in parts if test in one.tests)
+    return next((limit for limit in limits if limit is not None), None)
+
+
+def points_table(request: Request, looked: Looked) -> Table | None:
+    """Return what the picture of a set shows as a table; None if there is no picture of it."""
+    line = looked.line
+
+    def to_pair(exposure_id: int) -> dict[str, str]:
+        where = {"instrument": line.instrument, "exposure_id": exposure_id}
+        found = address(request, "gain", "detector", **where, detector=looked.detector.name)
+        return {"exposure": found}
+
+    match line.calib_type:
+        case "ptc":
+            words = {True: "yes", False: "no", None: ""}
+            pairs = [(one.amp, pair) for one in curves(looked) for pair in one.pairs]
+            rows: list[dict[str, Any]] = [
+                {
+                    "amp": amp,
+                    "exposure": pair.exposure_id,
+                    "mean": pair.mean,
+                    "variance": pair.variance,
+                    "used": words[pair.used],
+                }
+                for amp, pair in pairs
+            ]
+            links = [to_pair(pair.exposure_id) for _, pair in pairs]
+            return Table("points", "Pairs", _PAIRS, rows, links)
+        case "linearity":
+            points = [(one.amp, point) for one in residuals(looked) for point in one.points]
+            rows = [
+                {
+                    "amp": amp,
+                    "exposure": point.exposure_id,
+                    "signal": point.signal,
+                    "residual": point.residual,
+                }
+                for amp, point in points
+            ]
+            links = [to_pair(point.exposure_id) for _, point in points]
+            return Table("points", "Residuals", _RESIDUALS, rows, links)
+        case "defects":
+            boxes = {amp.name: amp.bbox for amp in looked.detector.amplifiers}
+            places = looked.arrays().get("defect_places")
+            rows = [
+                {
+                    "amp": amp_at(boxes, x, y),
+                    "kind": KINDS[int(kind)].name if int(kind) in KINDS else str(kind),
+                    "x": float(x),
+                    "y": float(y),
+                }
+                for x, y, kind in ([] if places is None else places)
+            ]
+            return Table("points", "New defects", _PLACES, rows)
+        case "crosstalk":
+            return Table("points", "Coefficients", _COEFFICIENTS, _coefficient_rows(looked))
+    return None
+
+
+def _coefficient_rows(looked: Looked) -> list[dict[str, Any]]:
+    arrays, amps = looked.arrays(), looked.detector.amp_names
+    values, errors = arrays.get("crosstalk_residual"), arrays.get("crosstalk_error")
+    if values is None:
+        return []
+    return [
+        {
+            "source": amps[i],
+            "target": amps[j],
+            "coefficient": float(values[i, j]),
+            "error": _finite(errors[i, j]) if errors is not None else None,
+        }
+        for i in range(len(amps))
+        for j in range(len(amps))
+        if i != j and math.isfinite(values[i, j])
+    ]
+
+
+def _value(pair: Earlier, amp: str, metric: str) -> float | None:
+    found = pair.amps.get(amp, {}).get(metric)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
