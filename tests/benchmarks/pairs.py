@@ -27,8 +27,9 @@ from calwatch.calibrations.model import CalibrationSet
 from calwatch.camera.loader import load_camera
 from calwatch.camera.model import Detector
 from calwatch.verify.sets.covariances import MAX_LAG
-from calwatch.verify.sets.gain import LEFT_OUT, inner_box, measure
+from calwatch.verify.sets.gain import LEFT_OUT, measure
 from calwatch.verify.sets.model import CorrectedFrame
+from calwatch.verify.sets.pair import inner_box
 
 GAIN, NOISE, LEVEL = 1.5, 6.0, 30_000.0
 """e-/ADU, e-, e-."""

@@ -31,12 +31,10 @@ from calwatch.isr.switches import switches_for
 from calwatch.memory import keep_freed_memory
 from calwatch.offline.combine_ptc import difference_noise
 from calwatch.offline.combine_stack import ByteArray, flag_frame, prepare_stack
-from calwatch.verify.sets.pair import PairPoint, pair_point
+from calwatch.verify.sets.pair import PairPoint, inner_box, pair_point
 
 CR_GROW = 2
 """Pixels by which cosmic rays in darks are grown (cp_pipe ``cpDark.py``)."""
-EDGE = 20
-"""Pixels left out around each amplifier in pairs (cp_pipe ``numEdgeSuspect``), if it is large."""
 
 _WITH_LEVEL = ("flat", "linearizer")
 """Types that use the level of each frame."""
@@ -196,12 +194,7 @@ def measure_pair(task: PairTask) -> Pair:
     points, noise = [], []
     biases = facts_1.observation_type == "bias"
     for amp in detector.amplifiers:
-        edge = min(EDGE, amp.bbox.width // 10, amp.bbox.height // 10)
-        rows, columns = amp.bbox.slices
-        box = (
-            slice(rows.start + edge, rows.stop - edge),
-            slice(columns.start + edge, columns.stop - edge),
-        )
+        box = inner_box(amp.bbox).slices
         good = ~bad[box]
         pixels = first.image[box][good], second.image[box][good]
         if biases:

@@ -15,8 +15,9 @@ from calwatch.verify.definitions.gain import METRICS
 from calwatch.verify.judge import judge_numbers
 from calwatch.verify.limits import load_limits
 from calwatch.verify.model import Verdict
-from calwatch.verify.sets.gain import inner_box, measure
+from calwatch.verify.sets.gain import measure
 from calwatch.verify.sets.model import CorrectedFrame
+from calwatch.verify.sets.pair import inner_box
 
 GAIN, NOISE, LEVEL, A00 = 1.5, 6.0, 30_000.0, -3e-6
 """e-/ADU, e-, e-, 1/e-: as the detector and its PTC have them."""

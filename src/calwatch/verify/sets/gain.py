@@ -11,7 +11,7 @@ import numpy as np
 from calwatch.arrays import BoolArray, FloatArray
 from calwatch.calibrations.masks import Mask
 from calwatch.calibrations.model import CalibrationSet
-from calwatch.camera.model import Box, Detector
+from calwatch.camera.model import Detector
 from calwatch.verify.amplifier import Measured, Metrics
 from calwatch.verify.definitions import gain as definitions
 from calwatch.verify.inputs import reference_fault
@@ -19,13 +19,11 @@ from calwatch.verify.sets.boundaries import relative_gains
 from calwatch.verify.sets.brighter_fatter import a00_of, at_zero_signal, vendor_corrected
 from calwatch.verify.sets.covariances import MAX_LAG, covariances
 from calwatch.verify.sets.model import CorrectedFrame
-from calwatch.verify.sets.pair import Pair, measure_pair
+from calwatch.verify.sets.pair import Pair, inner_box, measure_pair
 from calwatch.verify.sets.read_noise import overscan_share, pixel_share, relative_error
 
 LEFT_OUT = Mask.BAD | Mask.NO_DATA | Mask.SAT | Mask.SUSPECT
 """Pixels that do not enter a pair (cp_pipe ``cpPtcExtract.py``)."""
-EDGE = 20
-"""Pixels at every edge of an amplifier that are suspect (numEdgeSuspect, level AMP)."""
 TIME_TOLERANCE = 5e-3
 """s: exposure times that differ by more make no pair."""
 MAX_IMBALANCE = 0.05
@@ -101,12 +99,6 @@ def _measure(flats: Flats) -> Measured:
     return Measured(
         amps, warnings=_warnings(flats, amps), faults=faults, arrays={"covariances": found}
     )
-
-
-def inner_box(box: Box) -> Box:
-    """Return an amplifier without its suspect edges; of a small one a tenth is left out."""
-    edge = min(EDGE, box.width // 10, box.height // 10)
-    return Box(box.x0 + edge, box.y0 + edge, box.width - 2 * edge, box.height - 2 * edge)
 
 
 def _good_pixels(first: CorrectedFrame, second: CorrectedFrame) -> BoolArray:

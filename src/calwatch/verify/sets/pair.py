@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from calwatch.arrays import AnyArray, BoolArray, FloatArray
+from calwatch.camera.model import Box
 from calwatch.isr.clipped import Clipped, clipped_statistics
 
 PAIR_SIGMA = 5.5
 PAIR_PASSES = 3
 """Clipping of a flat pair (cp_pipe ``cpPtcExtract.py``)."""
+EDGE = 20
+"""Pixels at every edge of an amplifier that are suspect (cp_pipe ``numEdgeSuspect``, level AMP)."""
 LEAST_ROW = 0.5
 """A row of which fewer pixels are good has no mean."""
 
@@ -70,6 +73,12 @@ class Pair:
     def mean(self) -> float:
         """Mean of both, ADU."""
         return 0.5 * (self.mean_1 + self.mean_2)
+
+
+def inner_box(box: Box) -> Box:
+    """Return an amplifier without its suspect edges; of a small one a tenth is left out."""
+    edge = min(EDGE, box.width // 10, box.height // 10)
+    return Box(box.x0 + edge, box.y0 + edge, box.width - 2 * edge, box.height - 2 * edge)
 
 
 def pair_point(first: FloatArray, second: FloatArray) -> PairPoint:
