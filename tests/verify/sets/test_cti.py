@@ -18,7 +18,7 @@ from calwatch.verify.sets.model import RawFrame
 
 GAIN, NOISE, SIGNAL, BIAS = 1.5, 6.0, 30_000.0, 25_000.0
 """e-/ADU, e-, e-, ADU."""
-N_PAIRS = 60
+N_PAIRS = 100
 """Of four amplifiers each."""
 
 
@@ -86,7 +86,7 @@ def test_what_was_put_in_comes_back_within_its_errors(
     for name, truth in (("SERIAL_CTI", serial), ("PARALLEL_CTI", parallel)):
         pulls = _pulls(found, name, truth)
         assert pulls.size == 4 * N_PAIRS
-        assert abs(pulls.mean()) < 0.2, name
+        assert abs(pulls.mean()) < 0.1, name
         assert abs(pulls.std(ddof=1) - 1) < 0.15, name
     numbers = found[0].amps["C10"]
     assert numbers["EPER_SIGNAL"] == pytest.approx(SIGNAL, rel=0.005)
