@@ -81,6 +81,6 @@ def coefficients(
         major_label_text_color=scheme.dim,
     )  # fmt: skip
     plot.add_layout(bar, "right")
-    plot.xaxis.major_label_orientation = 1.2
+    plot.xaxis.major_label_orientation = "vertical"
     plot.grid.visible = False
     return dress(plot, scheme)

@@ -92,7 +92,7 @@ def defect_map(
         tips = [(look.name, "@amp"), ("x, y", "@x{0}, @y{0}")]
         plot.add_tools(HoverTool(renderers=[drawn], tooltips=tips))
     dress(plot, scheme)
-    return set_legend(plot, scheme)
+    return set_legend(plot, scheme, columns=2)
 
 
 def amp_at(boxes: Mapping[str, Box], x: float, y: float) -> str:

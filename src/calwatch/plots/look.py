@@ -83,13 +83,22 @@ def many_colours(count: int, scheme: Scheme) -> list[str]:
     return [VALUES[low + round(i * (high - low) / last)] for i in range(count)]
 
 
-def set_legend(plot: figure, scheme: Scheme) -> figure:
-    """Put the legend of a figure above it, if it has one, and return the figure."""
+def set_legend(plot: figure, scheme: Scheme, columns: int | None = None) -> figure:
+    """Put the legend of a figure above it, if it has one, and return the figure.
+
+    Parameters
+    ----------
+    plot, scheme
+        Which, and its colours.
+    columns
+        So many entries beside each other; None for all. A phone has room for two.
+    """
     if not plot.legend:
         return plot
     found: Legend = plot.legend
     found.location = "top_left"
     found.orientation = "horizontal"
+    found.ncols = "auto" if columns is None else columns
     found.background_fill_color = scheme.ground
     found.background_fill_alpha = 0.8
     found.border_line_color = None

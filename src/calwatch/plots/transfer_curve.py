@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.layouts import column
+from bokeh.models import Column, ColumnDataSource, HoverTool, Scatter, Span
 from bokeh.plotting import figure
 
 from calwatch.arrays import DoubleArray
 from calwatch.plots.look import LIGHT, Scheme, dress, many_colours, set_legend
 from calwatch.verify.sets.ptc_models import curve
 
+TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 STEPS = 120
 """Points of the line of a fit."""
 _USED: Mapping[bool | None, tuple[str, str, str]] = {
@@ -51,9 +53,12 @@ class Curve:
 
 
 def transfer_curve(
-    curves: Sequence[Curve], *, chosen: str = "", scheme: Scheme = LIGHT, height: int = 380
-) -> figure:
+    curves: Sequence[Curve], *, chosen: str = "", scheme: Scheme = LIGHT, height: int = 340
+) -> Column:
     """Draw variance over mean against mean, where a level line is pure shot noise.
+
+    Below is how far each pair is from the fit: a pair's own error is a tenth of a per cent, which
+    the curve itself does not show.
 
     Parameters
     ----------
@@ -66,33 +71,31 @@ def transfer_curve(
     """
     plot = figure(
         width=900, height=height, sizing_mode="stretch_width", output_backend="canvas",
-        title=f"photon transfer curve{f' of {chosen}' if chosen else ''}",
-        tools="pan,wheel_zoom,box_zoom,reset,save", active_scroll=None,
-        x_axis_label="mean of the pair, ADU", y_axis_label="variance / mean, ADU",
+        title=f"photon transfer curve{f' of {chosen}' if chosen else ''}", tools=TOOLS,
+        active_scroll=None, y_axis_label="variance / mean, ADU",
     )  # fmt: skip
+    below = figure(
+        width=900, height=height // 2, sizing_mode="stretch_width", output_backend="canvas",
+        x_range=plot.x_range, tools=TOOLS, active_scroll=None,
+        x_axis_label="mean of the pair, ADU", y_axis_label="from the fit, %",
+    )  # fmt: skip
+    below.add_layout(Span(location=0, dimension="width", line_color=scheme.dim))
     hues = many_colours(len(curves), scheme)
     ordered = sorted(zip(curves, hues, strict=True), key=lambda one: one[0].amp == chosen)
-    marks = []
     for one, own in ordered:
         first = one.amp == chosen
         hue = scheme.outcomes["P"] if first else own if not chosen else scheme.dim
-        strong = first or not chosen
+        alpha = 1.0 if first or not chosen else 0.3
         for used in _USED:
             pairs = [p for p in one.pairs if p.used is used and p.mean > 0]
             if pairs:
-                marks.append(_points(plot, one.amp, pairs, hue, strong=strong, named=first))
-        _line(plot, one, hue, strong=strong, named=first)
-    plot.add_tools(
-        HoverTool(
-            renderers=marks,
-            tooltips=[
-                ("amplifier", "@amp"), ("pair to", "@exposure"), ("mean", "@mean{0.0} ADU"),
-                ("variance", "@variance{0.0} ADU²"), ("fitted", "@used"),
-            ],
-        )
-    )  # fmt: skip
-    dress(plot, scheme)
-    return set_legend(plot, scheme)
+                _points(plot, below, one, pairs, hue, alpha, named=first)
+        _line(plot, one, hue, alpha, named=first)
+    _tell(plot, "@ratio{0.0000}", "variance / mean")
+    _tell(below, "@residual{0.000} %", "from the fit")
+    plot.min_border_left = below.min_border_left = 64
+    set_legend(dress(plot, scheme), scheme, columns=2)
+    return column(plot, dress(below, scheme), sizing_mode="stretch_width")
 
 
 def model(one: Curve, mean: DoubleArray) -> DoubleArray | None:
@@ -103,27 +106,44 @@ def model(one: Curve, mean: DoubleArray) -> DoubleArray | None:
 
 
 def _points(
-    plot: figure, amp: str, pairs: Sequence[Pair], hue: str, *, strong: bool, named: bool
-) -> object:
+    plot: figure,
+    below: figure,
+    one: Curve,
+    pairs: Sequence[Pair],
+    hue: str,
+    alpha: float,
+    *,
+    named: bool,
+) -> None:
     words, marker, tip = _USED[pairs[0].used]
+    mean = np.array([p.mean for p in pairs])
+    variance = np.array([p.variance for p in pairs])
+    expected = model(one, mean)
     source = ColumnDataSource(
         {
-            "mean": [p.mean for p in pairs],
-            "ratio": [p.variance / p.mean for p in pairs],
-            "variance": [p.variance for p in pairs],
-            "amp": [amp] * len(pairs),
+            "mean": mean,
+            "ratio": variance / mean,
+            "variance": variance,
+            "residual": np.full(mean.size, np.nan)
+            if expected is None
+            else 100 * (variance / expected - 1),
+            "amp": [one.amp] * len(pairs),
             "exposure": [str(p.exposure_id) for p in pairs],
             "used": [tip] * len(pairs),
         }
     )
+    look = {
+        "marker": marker, "size": (7 if named else 5) + 2 * (marker == "x"), "fill_color": hue,
+        "line_color": hue, "line_width": 2 if marker == "x" else 1, "alpha": alpha,
+    }  # fmt: skip
     label = {"legend_label": words} if named else {}
-    return plot.scatter(
-        "mean", "ratio", source=source, marker=marker, size=7 if named else 5,
-        fill_color=hue, line_color=hue, alpha=1.0 if strong else 0.3, **label,
-    )  # fmt: skip
+    plot.scatter("mean", "ratio", source=source, **look, **label)
+    # Beyond its turnoff a pair is half a curve away, and would hide how far the others are.
+    if pairs[0].used is not False:
+        below.scatter("mean", "residual", source=source, **look)
 
 
-def _line(plot: figure, one: Curve, hue: str, *, strong: bool, named: bool) -> None:
+def _line(plot: figure, one: Curve, hue: str, alpha: float, *, named: bool) -> None:
     fitted = [p.mean for p in one.pairs if p.used is not False and p.mean > 0]
     if not fitted:
         return
@@ -132,7 +152,14 @@ def _line(plot: figure, one: Curve, hue: str, *, strong: bool, named: bool) -> N
     if variance is None:
         return
     label = {"legend_label": "fit"} if named else {}
-    plot.line(
-        at, variance / at, color=hue, alpha=0.9 if strong else 0.25, line_width=2 if named else 1,
-        **label,
-    )  # fmt: skip
+    plot.line(at, variance / at, color=hue, alpha=alpha, line_width=2 if named else 1, **label)
+
+
+def _tell(plot: figure, shown: str, words: str) -> None:
+    """Let points say what they are when they are pointed at."""
+    marks = [one for one in plot.renderers if isinstance(one.glyph, Scatter)]
+    tips = [
+        ("amplifier", "@amp"), ("pair to", "@exposure"), ("mean", "@mean{0.0} ADU"),
+        ("variance", "@variance{0.0} ADU²"), (words, shown), ("fitted", "@used"),
+    ]  # fmt: skip
+    plot.add_tools(HoverTool(renderers=marks, tooltips=tips))

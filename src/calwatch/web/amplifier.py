@@ -235,12 +235,16 @@ def choice_of(site: Site, request: Request) -> Choice:
     until = last or site.now()
     since = until - timedelta(days=int(days))
     algorithm = algorithm_of(calib_type)
-    last_one = newest(site.ledger, instrument, detector.number, calib_type, algorithm)
+    where = (instrument, detector.number, calib_type)
+    last_one = newest(site.ledger, *where, algorithm)
     tests = () if last_one is None else tuple(last_one.brief.tests)
+    if not tests and last_one is not None:
+        # Nothing of the last one could be measured, but of those before it.
+        earlier = trend(site.ledger, *where, since, until, algorithm=algorithm)
+        tests = next((tuple(one.brief.tests) for one in reversed(earlier) if one.brief.tests), ())
     show = query.get("show") or next(iter(tests), "")
     if tests and show not in tests:
         raise OrderError(f"show: {show[:40]!r} is none of {', '.join(tests)}")
-    where = (instrument, detector.number, calib_type)
     found = tuple(trend(site.ledger, *where, since, until, only=show, algorithm=algorithm))
     filters = tuple(dict.fromkeys(one.physical_filter for one in found))
     wanted = query.get("filter", "")

@@ -22,7 +22,7 @@ from calwatch.ledger.nights import (
 )
 from calwatch.ledger.sets import SetLine, sets_between
 from calwatch.service.alarm_words import count_line, gravest_first
-from calwatch.verify.metrics import FRAME_TYPES
+from calwatch.verify.metrics import CALIB_TYPES, FRAME_TYPES
 from calwatch.web.alarms import MUTES, card_of
 from calwatch.web.api import site_of
 from calwatch.web.auth import token_of
@@ -186,11 +186,18 @@ def _section(request: Request, site: Site, instrument: str, day_obs: int | None)
         # How long ago something was good is asked of now, not of a day that is long over.
         "checks": []
         if after
-        else [(one, *_age(site, one, now)) for one in last_checks(site.ledger, instrument)],
+        else [(one, *_age(site, one, now)) for one in _checks(site, instrument)],
         "before": before,
         "after": after,
         "table": _table(request, lines, sets),
     }
+
+
+def _checks(site: Site, instrument: str) -> list[LastCheck]:
+    """Return the last checks, those of single exposures first."""
+    order = {name: place for place, name in enumerate(CALIB_TYPES)}
+    found = last_checks(site.ledger, instrument)
+    return sorted(found, key=lambda one: order.get(one.calib_type, len(order)))
 
 
 def _span(one: SetLine, numbers: Mapping[int, int]) -> str:

@@ -117,10 +117,10 @@ def residuals(looked: Looked) -> list[Residuals]:
 
 
 def limit_of(result: DetectorResult, test: str, amp: str) -> float | None:
-    """Return the upper limit of a test of an amplifier, or of the first that has it."""
+    """Return the upper limit of a test of an amplifier, or the highest of all amplifiers."""
     parts = [result.amps[amp]] if amp in result.amps else list(result.amps.values())
-    limits = (one.tests[test].limit[1] for one in parts if test in one.tests)
-    return next((limit for limit in limits if limit is not None), None)
+    limits = [one.tests[test].limit[1] for one in parts if test in one.tests]
+    return max((limit for limit in limits if limit is not None), default=None)
 
 
 def points_table(request: Request, looked: Looked) -> Table | None:
