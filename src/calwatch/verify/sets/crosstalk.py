@@ -155,7 +155,7 @@ def _add_frame(detector: Detector, frame: CorrectedFrame, sums: _Sums) -> None:
     if sources.size == 0:
         return
     count = count_bright(stack, thresholds)
-    for source in sources:
+    for source in (int(index) for index in sources):
         bright, threshold = stack[source], float(thresholds[source])
         sums.bright[source] += np.count_nonzero(bright > threshold)
         runs = find_runs(bright, threshold, count)
