@@ -244,16 +244,16 @@ def _coefficients(
 ) -> tuple[list[float], list[float]]:
     """Return the coefficients of a second linearizer, and their errors.
 
-    It would add ``c_0·μ² + c_1·μ³`` to a mean μ that is ``1 + residual`` times too large, so the
-    residual is ``k − c_0·μ − c_1·μ²``.
+    It would make of a mean μ the light ``k·(μ + c_0·μ² + c_1·μ³)``. Light over mean is one over
+    one plus the residual, so that is ``k·(1 + c_0·μ + c_1·μ²)``: linear in all but the factor k.
     """
     unit = float(mean.max())
     basis = (mean / unit)[:, None] ** np.arange(order + 1) / error[:, None]
     covariance = np.linalg.pinv(basis.T @ basis)
-    found = covariance @ (basis.T @ (own / error))
-    scale = unit ** -np.arange(1.0, order + 1)
+    found = covariance @ (basis.T @ (1.0 / (1.0 + own) / error))
+    scale = unit ** -np.arange(1.0, order + 1) / found[0]
     errors = np.sqrt(np.diag(covariance))[1:] * scale
-    return [float(x) for x in -found[1:] * scale], [float(x) for x in errors]
+    return [float(x) for x in found[1:] * scale], [float(x) for x in errors]
 
 
 def _largest(values: DoubleArray) -> float:
