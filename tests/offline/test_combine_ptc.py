@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calwatch.offline.combine_ptc import curve, difference_noise, fit_ptc
+from calwatch.offline.combine_ptc import difference_noise, fit_ptc
 from calwatch.verify.sets.pair import PairPoint
+from calwatch.verify.sets.ptc_models import curve
 
 LEVELS = np.geomspace(500, 60_000, 12)
 N_PIXELS = 1_000_000

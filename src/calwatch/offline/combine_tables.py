@@ -36,7 +36,8 @@ from calwatch.offline.combine_frames import (
 from calwatch.offline.combine_images import Tick, common_sequencer
 from calwatch.offline.combine_inputs import DetectorInputs
 from calwatch.offline.combine_linearizer import double_spline, fit_nodes
-from calwatch.offline.combine_ptc import PtcFit, curve, fit_ptc
+from calwatch.offline.combine_ptc import PtcFit, fit_ptc
+from calwatch.verify.sets.ptc_models import curve
 
 SAME_TIME = 5e-3
 """Seconds: two flats of a pair have exposure times equal within this (cp_pipe, TIME mode)."""

@@ -14,8 +14,8 @@ from calwatch.verify.amplifier import Measured, Metrics
 from calwatch.verify.definitions import ptc as definitions
 from calwatch.verify.inputs import reference_fault
 from calwatch.verify.sets.covariances import MAX_LAG
-from calwatch.verify.sets.gain import inner_box
 from calwatch.verify.sets.model import Earlier, numbers
+from calwatch.verify.sets.pair import inner_box
 from calwatch.verify.sets.ptc_fit import CurveFit, Selected, select_and_fit
 from calwatch.verify.sets.ptc_full import FullFit, fit_full
 
