@@ -5,8 +5,9 @@ excess E over the overscan level, of a last pixel of signal S that was moved N t
 ``CTI = E/(S·N)``. N counts the prescan: the last imaging column of an amplifier is ``data.x1``
 transfers away from the output, the last row ``data.y1``.
 
-Everything is linear in the raw counts, so neither gain nor ISR is needed. The excess also holds
-what the output amplifier itself remembers of the last pixel (Snyder et al. 2021, JATIS 7, 048002).
+It is a ratio of raw counts, so neither gain nor ISR is needed; that the counts fall short of linear
+by some 0.1 % makes the CTI too high by as much of itself, which is in no error. The excess also
+holds what the output amplifier remembers of the last pixel (Snyder et al. 2021, JATIS 7, 048002).
 """
 
 from __future__ import annotations
