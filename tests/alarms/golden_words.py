@@ -27,9 +27,11 @@ from calwatch.alarms.model import (
     Transition,
     What,
 )
+from calwatch.alarms.rebuild import BUTLER
 from calwatch.alarms.words import message, reason_line
 from calwatch.verify.evaluate import evaluate
 from calwatch.verify.limits import Part, load_limits
+from calwatch.verify.metrics import SET_TYPES
 from calwatch.verify.model import TestResult
 
 GOLDEN = Path(__file__).parent / "golden_words.json"
@@ -42,6 +44,14 @@ USUAL = {
     "BIAS_SHIFT_COUNT": 0.0, "RELATIVE_LEVEL": 1.0, "RELATIVE_LEVEL_ERROR": 0.0001,
     "SATURATED": 0.0, "DET_SCATTER": 100.0, "DET_MEAN": 20000.0, "EXP_SCATTER": 100.0,
     "EXP_MEAN": 20000.0, "SEQUENCER_MISMATCHES": 0.0,
+    "CERTIFIED_GAIN": 1.6, "PAIR_GAIN_ZERO_ERROR": 0.002, "CERTIFIED_NOISE": 6.5,
+    "PAIR_NOISE_ERROR": 0.01, "BOUNDARY_GAIN_ERROR": 0.0002, "PTC_GAIN_ERROR": 0.002,
+    "PTC_FIT_NOISE_ERROR": 0.1, "PTC_TURNOFF_REQUIRED": 90000.0, "PTC_TURNOFF_ERROR": 1000.0,
+    "PTC_A00_VENDOR_RANGE": 4.5e-7, "PTC_A00_ERROR": 1e-8, "PTC_NOISE_CHANGE_ERROR": 0.002,
+    "LINEARITY_MAX_RESIDUAL_ERROR": 0.0002, "CERTIFIED_DARK_MEAN": 0.02,
+    "DARK_STACK_ERROR": 0.001, "DARK_ODD_EVEN_ERROR": 0.001, "SERIAL_CTI_ERROR": 1e-8,
+    "DIVISADERO_EXPECTED": 0.0, "CROSSTALK_RESIDUAL_ERROR": 1e-6,
+    "BIAS_MEAN_SPREAD_EXPECTED": 0.25, "BIAS_MEAN_SPREAD_ERROR": 0.02, "BIAS_SHIFT_EXPECTED": 0.0,
 }  # fmt: skip
 
 
@@ -72,6 +82,11 @@ def after(exposures: int) -> datetime:
 
 def symptom(calib_type: str, part: str, *results: TestResult) -> Symptom:
     """Return a test with its last values, an exposure a minute."""
+    certified, collection = "", f"LSSTCam/calib/DM-50001/newRaft/{calib_type}.20261103a"
+    if calib_type in SET_TYPES:
+        rebuild = RULES.family_of(calib_type, results[-1].name).rebuild
+        certified = BUTLER.get(rebuild, rebuild)
+        collection = certified and f"LSSTCam/calib/DM-50001/newRaft/{certified}.20261103a"
     samples = tuple(
         Sample(
             after(number),
@@ -80,8 +95,9 @@ def symptom(calib_type: str, part: str, *results: TestResult) -> Symptom:
             result.value,
             result.limit,
             result.reason,
-            f"LSSTCam/calib/DM-50001/newRaft/{calib_type}.20261103a",
+            collection,
             "5f0a6c1e-0000-4000-8000-000000000000",
+            calibration=certified,
         )
         for number, result in enumerate(results)
     )
@@ -190,7 +206,7 @@ def single(
 def unknown(family: str, aspect: str, part: str, test: str, reason: str) -> Transition:
     level = "amplifier" if "/" in part else "CCD"
     grave = RULES.family(family).severity
-    kind = "ingest" if family == "ingest" else "bias"
+    kind = {"ingest": "ingest", "incomplete-set": aspect}.get(family, "bias")
     return raised(alarm(family, aspect, part, level, [said(part, kind, test, reason, grave)]))
 
 
@@ -277,11 +293,14 @@ def _problems() -> dict[str, Transition]:
         "sequencer": single(
             "sequencer", "", "bias", "SEQUENCER", "R22_S11", SEQUENCER_MISMATCHES=2.0
         ),
+        **_sets(),
         "no reference": unknown("no-reference", "bias", "R22_S11", "NO_REFERENCE:bias",
                                 "no bias is certified for 2026-11-22T18:04:37"),
         "unreadable": unknown("unreadable", "", "R22_S11", "UNREADABLE", "the file is cut short"),
         "masked": unknown("masked", "", AMP, "MASKED",
                           "C05: masked: wholly inside a certified defect, or without a gain"),
+        "incomplete set": unknown("incomplete-set", "gain", "R22_S11", "INCOMPLETE",
+                                  "the flats differ by 9.7 % of their light"),
         "ingest": unknown("ingest", "", "R22_S11", "INGEST", files),
         "chain": unknown("chain", "bias", "R22_S11", "CHAIN:bias",
                          "bias: LSSTCam/calib/old/bias is used now, and is not newer than "
@@ -291,6 +310,65 @@ def _problems() -> dict[str, Transition]:
             What.RECOVERED, after(9), replace(late(), severity=Severity.NONE), Severity.SERIOUS
         ),
     }  # fmt: skip
+
+
+def _sets() -> dict[str, Transition]:
+    """Return alarms of what is judged of several exposures together."""
+    detector = "R22_S11"
+    return {
+        "gain of a pair": single("gain", "above", "gain", "PAIR_GAIN", PAIR_GAIN_ZERO=1.71),
+        "gain at a boundary": single(
+            "gain", "below", "gain", "BOUNDARY_GAIN", BOUNDARY_GAIN_RATIO=0.962
+        ),
+        "gain of a raft": raised(_raft_of("gain", "above", "ptc", "PTC_GAIN", PTC_GAIN=1.7)),
+        "noise of a pair": single("readout", "above", "gain", "PAIR_NOISE", PAIR_NOISE=7.3),
+        "correlated noise": single(
+            "correlated-noise", "", "ptc", "NOISE_SIGNAL_INDEPENDENCE", PTC_NOISE_CHANGE=0.12
+        ),
+        "full well": single("full-well", "", "ptc", "PTC_TURNOFF", PTC_TURNOFF=71200.0),
+        "brighter-fatter": single(
+            "brighter-fatter", "above", "ptc", "PTC_A00", PTC_A00_OFFSET=9.1e-7
+        ),
+        "linearity": single(
+            "linearity", "", "linearity", "MAX_RESIDUAL", LINEARITY_MAX_RESIDUAL=0.0184
+        ),
+        "lamp of a pair": single("lamp", "", "gain", "PAIR_BALANCE", PAIR_BALANCE=0.031),
+        "lamp of a sequence": single(
+            "lamp", "", "linearity", "LAMP_DRIFT", detector, LAMP_DRIFT=0.013
+        ),
+        "crosstalk": single(
+            "crosstalk", "", "crosstalk", "CROSSTALK_RESIDUAL", CROSSTALK_RESIDUAL=1.6e-4
+        ),
+        "crosstalk of a detector": single(
+            "crosstalk", "", "crosstalk", "NO_SIGNIFICANT_DETECTION", detector,
+            CROSSTALK_DETECTIONS=3.0,
+        ),
+        "stability of the bias": single(
+            "bias-stability", "", "bias_stability", "BIAS_MEAN_SPREAD", BIAS_MEAN_SPREAD=2.91
+        ),
+        "jumps of a day": single(
+            "bias-shift", "", "bias_stability", "BIAS_SHIFT_TOTAL", BIAS_SHIFT_TOTAL=5.0
+        ),
+        "charge transfer": single("charge-transfer", "above", "cti", "SERIAL_CTI", SERIAL_CTI=8e-6),
+        "tearing": single("tearing", "", "cti", "DIVISADERO", DIVISADERO=0.061),
+        "dark current": single(
+            "dark", "above", "dark_stack", "DARK_CURRENT", DARK_STACK_MEAN=0.094
+        ),
+        "dark stability": single(
+            "dark-stability", "", "dark_stack", "DARK_ODD_EVEN_MEAN", DARK_ODD_EVEN_MEAN=-0.08
+        ),
+        "defects": single("defects", "", "defects", "NEW_BRIGHT_PIXELS", NEW_BRIGHT_PIXELS=412.0),
+        "a bad column": single("defects", "", "defects", "NEW_BAD_COLUMNS", NEW_BAD_COLUMNS=1.0),
+    }  # fmt: skip
+
+
+def _raft_of(family: str, aspect: str, kind: str, test: str, **numbers: float) -> Alarm:
+    members = amps("R22")
+    results = [
+        symptom(kind, part, judged(kind, test, part, **numbers))
+        for part in ("R22_S11/C05", "R22_S00/C10", "R22_S20/C07")
+    ]
+    return alarm(family, aspect, "R22", "raft", results, members)
 
 
 @cache

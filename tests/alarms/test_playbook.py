@@ -136,7 +136,8 @@ def log_events(source: str) -> set[str]:
 
 
 def strings(node: ast.expr) -> set[str]:
-    return {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and n.value}
+    values = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
+    return {value for value in values if isinstance(value, str) and value}
 
 
 def all_events() -> set[str]:

@@ -52,7 +52,7 @@ def test_levels_without_a_rule_are_never_groups() -> None:
     [
         (lambda c: c["families"][0]["tests"].update(bias=["NOISY"]), "no bias test 'NOISY'"),
         (lambda c: c["families"][0]["tests"].update(arc=["NOISE"]), "no kind of exposure 'arc'"),
-        (lambda c: c["families"][1]["tests"].update(bias=["NOISE"]), "in readout and in bias"),
+        (lambda c: c["families"][1]["tests"].update(bias=["NOISE"]), "in readout and in gain"),
         (lambda c: c["families"].append(c["families"][0]), "family readout is given twice"),
         (lambda c: c["groups"].append(c["groups"][0]), "group CCD is given twice"),
         (lambda c: c["groups"][0].update(fraction=1.5), "groups.0.fraction"),

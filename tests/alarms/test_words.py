@@ -13,7 +13,7 @@ import pytest
 from golden_words import AMP, GOLDEN, USUAL, noise, raft, raised, stories, texts
 from hypothesis import given
 from hypothesis import strategies as st
-from scenes import RULES, TESTS, at, book, seen
+from scenes import RULES, at, book, seen
 from strategies import alarms, transitions
 
 from calwatch.alarms.model import Alarm, Kind, Sample, Severity, Symptom, Transition, What
@@ -24,6 +24,7 @@ from calwatch.alarms.rules import Family, Rules
 from calwatch.alarms.words import LONGEST_SUBJECT, message, reason_line
 from calwatch.verify.evaluate import evaluate
 from calwatch.verify.limits import Part, load_limits
+from calwatch.verify.metrics import CALIB_TYPES, SET_TYPES
 from calwatch.verify.metrics import TESTS as KNOWN_TESTS
 
 SAID = texts()
@@ -89,13 +90,13 @@ def test_the_names_of_facts_are_always_the_same() -> None:
 @pytest.mark.parametrize("limits", PROFILES, ids=lambda limits: limits.profile)
 def test_what_verification_says_of_every_test_is_understood(limits) -> None:
     found = set()
-    for calib_type in TESTS:
+    for calib_type in CALIB_TYPES:
         for level, part in (("amp", AMP), ("detector", "R22_S11"), ("exposure", "LSSTCam")):
             amp = part.partition("/")[2]
             place = Part("LSSTCam", 94, part.partition("/")[0], amp)
             for active in limits.active(calib_type, level, place, at(0)):
                 for value in (-1e5, 0.0, 0.31, 7.0, 1234567.0):
-                    numbers = {**USUAL, active.spec.metric: value}
+                    numbers = {**usual_of(active), active.spec.metric: value}
                     result = evaluate(active, numbers, amp)
                     if result is None or not result.severity:
                         continue
@@ -107,7 +108,13 @@ def test_what_verification_says_of_every_test_is_understood(limits) -> None:
                     assert result.name in COUNTED or "limit" in words.short, words
                     assert words.short in words.at_worst or "at worst" in words.at_worst
                     found.add(result.name)
-    assert found >= {"MEAN", "NOISE", "CR_NOISE"}
+    assert found == {test.name for test in limits.tests}
+
+
+def usual_of(active) -> dict[str, float]:
+    """Return numbers for everything that a test is compared with."""
+    names = {active.spec.reference, active.spec.error} - {None}
+    return {**dict.fromkeys(names, 0.01), **USUAL}
 
 
 def test_every_test_has_plain_words() -> None:
@@ -168,6 +175,14 @@ def test_limits(limit: tuple[float | None, float | None], text: str) -> None:
 def test_a_symptom_without_samples_has_no_words() -> None:
     bare = replace(symptom(), samples=())
     assert (say(bare).full, say(bare).at_worst, allowed(bare)) == ("", "", "")
+
+
+@pytest.mark.parametrize("kind", CALIB_TYPES)
+def test_a_closer_look_at_a_set_names_its_kind(kind: str) -> None:
+    shown = replace(symptom("C05 NOISE 7.3 e- is above 6.8 e-"), calib_type=kind)
+    body = message(raised(replace(noise(), symptoms=(shown,))), RULES).body
+    of = f" --of {kind}" if kind in SET_TYPES else ""
+    assert f"calwatch explain 2026112200001 R22_S11 C05 NOISE{of}\n" in body
 
 
 @pytest.mark.parametrize("aspect", ["above", "below", "bias", ""])

@@ -20,6 +20,7 @@ from calwatch.alarms.phrases import (
 from calwatch.alarms.problem import is_condition, is_group, leading, title
 from calwatch.alarms.rebuild import to_rebuild
 from calwatch.alarms.rules import Rules
+from calwatch.verify.metrics import SET_TYPES
 
 SYMPTOMS = 3
 """Tests given with their last values; the rest is counted."""
@@ -282,4 +283,5 @@ def _explain(alarm: Alarm) -> Iterable[str]:
     detector, _, amp = worst.part.partition("/")
     words = ("-", "-") if worst.part == alarm.key.instrument else (detector, amp or "-")
     place = " ".join(map(quote, words))
-    yield f"To look closer: calwatch explain {sample.exposure_id} {place} {quote(worst.test)}"
+    of = f" --of {worst.calib_type}" if worst.calib_type in SET_TYPES else ""
+    yield f"To look closer: calwatch explain {sample.exposure_id} {place} {quote(worst.test)}{of}"

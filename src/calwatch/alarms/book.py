@@ -11,7 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from calwatch.alarms import chains, machine
-from calwatch.alarms.evidence import NO_REFERENCE, UNREADABLE, Finding, Sighting
+from calwatch.alarms.evidence import (
+    INCOMPLETE,
+    MASKED,
+    NO_REFERENCE,
+    UNREADABLE,
+    Finding,
+    Sighting,
+)
 from calwatch.alarms.grouping import cover, together
 from calwatch.alarms.machine import AlarmActionError, Delays, Step, View
 from calwatch.alarms.model import Alarm, Key, Kind, Sample, Severity, Transition
@@ -24,6 +31,8 @@ from calwatch.alarms.words import reason_line
 from calwatch.verify.limits import Limits
 
 _TICK = timedelta(microseconds=1)
+_OF_FILES = (UNREADABLE, INCOMPLETE)
+"""What is said where nothing was measured."""
 _ALL = -1
 """Every bit there is."""
 
@@ -96,6 +105,7 @@ class Book:
         self.tick(now)
         late = self.state.clock - seen.end > self.frame.late if quiet is None else quiet
         chains.compare(seen, self.state.chains, self.frame.rules)
+        self._leave_out_masked(seen)
         known, newer = self._remember(seen)
         judged = self._judged(seen) if seen.bad or self.state.tracks else {}
         problems = self._take_bad(seen, judged, known, newer)
@@ -214,14 +224,30 @@ class Book:
         recent = self.state.recent.setdefault(seen.calib_type, [])
         before = next((one for one in recent if one.exposure_id == seen.exposure_id), None)
         known = 0 if before is None else before.detectors
-        bits = {self.frame.parts.bit(part) for part, test in seen.good if test != UNREADABLE}
-        bits |= {self.frame.parts.bit(part) for part, test in seen.bad if test != UNREADABLE}
+        said = [part for part, test in (*seen.good, *seen.bad) if test not in _OF_FILES]
+        bits = {self.frame.parts.bit(part) for part in said}
         bits_set = known | sum(1 << bit for bit in bits)
         mine = Seen(seen.end, seen.exposure_id, bits_set, seen.physical_filter)
         others = [one for one in recent if one is not before]
         self.state.recent[seen.calib_type] = sorted([*others, mine])[-RECENT:]
         newer = [one for one in others if (one.end, one.exposure_id) > (mine.end, mine.exposure_id)]
         return (_ALL if len(newer) >= RECENT else known), newer
+
+    def _leave_out_masked(self, seen: Sighting) -> None:
+        """Take out amplifiers of a set of which an alarm says already that they cannot be judged.
+
+        A dead amplifier is one problem, and not one more for each kind of set.
+        """
+        incomplete = [part for part, test in seen.bad if test == INCOMPLETE]
+        if not incomplete:
+            return
+        masked = {
+            key[0]
+            for key, track in self.state.tracks.items()
+            if key[2] == MASKED and track.window.severity > Severity.NONE
+        }
+        for part in masked.intersection(incomplete):
+            del seen.bad[part, INCOMPLETE]
 
     def _was_known(self, known: int, part: str) -> bool:
         return bool(known >> self.frame.parts.bit(part) & 1)
@@ -255,6 +281,8 @@ class Book:
         word = test.partition(":")[0].lower()
         if word in ("unreadable", "masked", "ingest", "chain"):
             return word
+        if test == INCOMPLETE:
+            return "incomplete-set"
         return self.frame.rules.family_of(calib_type, test).name
 
     def _take_bad(

@@ -12,6 +12,7 @@ from calwatch.alarms.model import Sample, Severity
 from calwatch.alarms.parts import AMPLIFIER, CCD, Parts, amp_part
 from calwatch.alarms.rebuild import BUTLER
 from calwatch.alarms.rules import Explained, Family, Rules
+from calwatch.verify.metrics import SET_TYPES
 from calwatch.verify.model import DetectorResult, TestResult, Verdict
 from calwatch.verify.reasons import is_fault
 
@@ -20,6 +21,7 @@ MASKED = "MASKED"
 NO_REFERENCE = "NO_REFERENCE"
 INGEST = "INGEST"
 CHAIN = "CHAIN"
+INCOMPLETE = "INCOMPLETE"
 """What stands where a test has its name, for problems that are no failed tests."""
 
 Spot = tuple[str, str]
@@ -62,7 +64,7 @@ class Sighting:
     near: dict[Spot, tuple[float | None, float | None]] = field(default_factory=dict)
     """Allowed range of those of them whose value stands near its limit."""
     physical_filter: str = ""
-    """Of a flat; empty where it is not known or does not matter."""
+    """Of a flat or a set; empty where it is not known or does not matter."""
     chains: dict[str, dict[str, Link]] = field(default_factory=dict)
     """Name of the CCD to what it was judged with, by calibration type (and filter)."""
 
@@ -101,7 +103,7 @@ def sighting(
     """
     first = results[0]
     seen = Sighting(first.instrument, first.calib_type, first.exposure_id, end)
-    if first.calib_type == "flat":
+    if first.calib_type not in ("bias", "dark"):
         seen.physical_filter = str(first.provenance.get("physical_filter") or "")
     reader = _Reader(seen, rules)
     for result in results:
@@ -178,10 +180,16 @@ class _Reader:
 
     def detector(self, result: DetectorResult) -> None:
         name = result.detector_name
+        # A set that cannot be measured is no unreadable file, nor a masked amplifier: single
+        # exposures tell of those.
+        is_set = result.calib_type in SET_TYPES
+        if is_set and len(result.provenance.get("members") or ()) == 1:
+            return  # A flat without a partner says nothing of the camera.
+        family, test = ("incomplete-set", INCOMPLETE) if is_set else ("unreadable", UNREADABLE)
         if not result.amps:
-            self._unknown("unreadable", name, UNREADABLE, result.reason)
+            self._unknown(family, name, test, result.reason, result.calib_type if is_set else "")
             return
-        self.seen.good[name, UNREADABLE] = None
+        self.seen.good[name, test] = None
         chain = result.provenance.get("chain") or {}
         missing: Mapping[str, str] = result.provenance.get("missing") or {}
         for calib_type in chain:
@@ -195,9 +203,12 @@ class _Reader:
         for amp, judged in result.amps.items():
             part = amp_part(name, amp)
             if is_fault(amp, judged.reason) and judged.verdict is Verdict.UNKNOWN:
-                self._unknown("masked", part, MASKED, judged.reason)
+                if is_set:
+                    self._unknown(family, part, test, judged.reason, result.calib_type)
+                else:
+                    self._unknown("masked", part, MASKED, judged.reason)
                 continue
-            self.seen.good[part, MASKED] = None
+            self.seen.good[part, INCOMPLETE if is_set else MASKED] = None
             self.tests(part, judged.tests, chain)
         self.tests(name, result.detector_tests, chain)
 
