@@ -22,7 +22,7 @@ from calwatch.service.alarm_desk import OrderError
 from calwatch.web.api import site_of
 from calwatch.web.exposure import line_of, result_of
 from calwatch.web.plotting import picture, wanted_scheme
-from calwatch.web.set_points import DROPPED, Looked, curves, limit_of, residuals
+from calwatch.web.set_points import DROPPED, Looked, coefficients_of, curves, limit_of, residuals
 from calwatch.web.site import NoSuchPageError
 
 Draw = Callable[[Looked, str, Scheme], Any]
@@ -101,11 +101,8 @@ def _defects(looked: Looked, _amp: str, scheme: Scheme) -> Any:
 
 
 def _crosstalk(looked: Looked, _amp: str, scheme: Scheme) -> Any:
-    arrays, amps = looked.arrays(), looked.detector.amp_names
-    values = arrays.get("crosstalk_residual")
-    if values is None:
-        return None
-    return coefficients(amps, values, arrays.get("crosstalk_error"), scheme=scheme)
+    kept = coefficients_of(looked)
+    return None if kept is None else coefficients(looked.detector.amp_names, *kept, scheme=scheme)
 
 
 PICTURES: Mapping[str, Picture] = MappingProxyType(

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from starlette.requests import Request
 
+from calwatch.arrays import AnyArray
 from calwatch.camera.model import Detector
 from calwatch.ledger.arrays import measured_arrays
 from calwatch.ledger.nights import ExposureLine
@@ -179,28 +181,34 @@ def points_table(request: Request, looked: Looked) -> Table | None:
     return None
 
 
-def _coefficient_rows(looked: Looked) -> list[dict[str, Any]]:
-    arrays, amps = looked.arrays(), looked.detector.amp_names
+def coefficients_of(looked: Looked) -> tuple[AnyArray, AnyArray] | None:
+    """Return the crosstalk that is left and its errors, [source, target]; None if not kept."""
+    arrays, count = looked.arrays(), len(looked.detector.amplifiers)
     values, errors = arrays.get("crosstalk_residual"), arrays.get("crosstalk_error")
-    if values is None:
+    if values is None or values.shape != (count, count):
+        return None
+    if errors is None or errors.shape != values.shape:
+        errors = np.full_like(values, np.nan)
+    return values, errors
+
+
+def _coefficient_rows(looked: Looked) -> list[dict[str, Any]]:
+    kept, amps = coefficients_of(looked), looked.detector.amp_names
+    if kept is None:
         return []
+    values, errors = kept
     return [
         {
             "source": amps[i],
             "target": amps[j],
             "coefficient": float(values[i, j]),
-            "error": _finite(errors[i, j]) if errors is not None else None,
+            "error": float(errors[i, j]) if math.isfinite(errors[i, j]) else None,
         }
-        for i in range(len(amps))
-        for j in range(len(amps))
-        if i != j and math.isfinite(values[i, j])
+        for i, j in zip(*np.nonzero(np.isfinite(values)), strict=True)
+        if i != j
     ]
 
 
 def _value(pair: Earlier, amp: str, metric: str) -> float | None:
     found = pair.amps.get(amp, {}).get(metric)
     return found if found is not None and math.isfinite(found) else None
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
