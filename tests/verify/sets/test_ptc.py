@@ -12,7 +12,8 @@ from calwatch.verify.definitions.ptc import METRICS
 from calwatch.verify.judge import judge_numbers
 from calwatch.verify.limits import load_limits
 from calwatch.verify.model import Verdict
-from calwatch.verify.sets.model import Earlier
+from calwatch.verify.sets.gain import measure as measure_pair
+from calwatch.verify.sets.model import CorrectedFrame, Earlier
 from calwatch.verify.sets.ptc import measure
 from calwatch.verify.sets.ptc_models import full_covariances
 
@@ -221,3 +222,36 @@ def test_what_cp_verify_says(detector, certified, judge):
     assert _verdicts(result)["NOISE_SIGNAL_INDEPENDENCE"] is Verdict.PASS
     assert _verdicts(result)["PTC_TURNOFF"] is Verdict.FAIL
     assert _verdicts(result)["PTC_GAIN"] is Verdict.PASS
+
+
+def test_from_pixels_to_the_curve(detector, certified):
+    """Pairs of flats drawn pixel by pixel, measured as pairs, make a curve with what was put in."""
+    rng = np.random.default_rng(9)
+    points = []
+    for number, level in enumerate(np.geomspace(2_000, 90_000, 9)):
+        sigma = math.sqrt(math.expm1(2 * A00 * level) / (2 * A00) + NOISE**2)
+        flats = [
+            CorrectedFrame(
+                exposure_id=2 * number + half,
+                exposure_time=level / 1000,
+                dark_time=level / 1000,
+                image=rng.normal(level, sigma, detector.shape).astype(np.float32),
+                mask=np.zeros(detector.shape, np.uint16),
+                gain=np.full(4, GAIN),
+                overscan_noise=np.full(4, NOISE / GAIN),
+                faults=("",) * 4,
+            )
+            for half in (0, 1)
+        ]
+        pair = measure_pair(detector, *flats, certified)
+        points.append(Earlier(number, 3, level / 1000, pair.amps, pair.arrays))
+    measured = measure(detector, points, certified)
+    assert not measured.faults
+    for numbers in measured.amps.values():
+        for name, truth in (("PTC_GAIN", GAIN), ("PTC_A00", A00)):
+            assert abs(numbers[name] - truth) < 4 * numbers[f"{name}_ERROR"]
+        # Of so few pixels the sums over all lags are hardly known: that they are there is all.
+        assert math.isfinite(numbers["PTC_FULL_GAIN"])
+        # Independent pixels, but for the brighter-fatter effect on the variance itself.
+        expected = 1 + A00 * 60_000
+        assert numbers["ROW_MEAN_VARIANCE_SLOPE"] == pytest.approx(expected, abs=0.35)

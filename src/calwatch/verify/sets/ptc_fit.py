@@ -26,6 +26,7 @@ OFF_THE_CURVE = 0.02
 """A pair above the curve's end must lie this much below it to show that the end was reached."""
 
 _CAUCHY = 2.385
+_NONE_IS_ODD = 3.0
 _ROBUST_ROUNDS = 8
 _ROUNDS = 60
 _CLOSE = 1e-9
@@ -129,6 +130,8 @@ def fit_curve(
                 step = np.linalg.solve(damped, slopes.T @ residual)
             except np.linalg.LinAlgError:
                 return CurveFit()
+            if np.max(np.abs(step)) < _CLOSE:
+                break
             trial = found.copy()
             trial[free] += step * scale[free]
             # A far step is taken piece by piece: the curve must stay one.
@@ -141,8 +144,6 @@ def fit_curve(
         if not accepted:
             break
         found, damping = trial, max(damping * 0.1, 1e-12)
-        if np.max(np.abs(step)) < _CLOSE:
-            break
     covariance = np.zeros((3, 3))
     try:
         covariance[np.ix_(free, free)] = np.linalg.inv(hessian)
@@ -283,6 +284,8 @@ def _robust(
         if not fit.found:
             break
         pulls = _pulls(fit, mean, variance, count)
+        if np.all(np.abs(pulls) < _NONE_IS_ODD):
+            break
         scale = max(1.0, 1.4826 * float(np.median(np.abs(pulls))))
         weight = 1.0 / (1.0 + (pulls / (_CAUCHY * scale)) ** 2)
         fit = fit_curve(mean, variance, fit.variance(mean) * np.sqrt(2.0 / (count * weight)))
