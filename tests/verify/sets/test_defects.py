@@ -195,6 +195,19 @@ def test_the_telegraph_of_a_hot_pixel_needs_more_than_its_drift(detector):
     assert _counts(found, "NEW_BRIGHT_PIXELS").sum() == 0
 
 
+def test_where_two_cosmic_rays_cross_is_no_defect(detector):
+    frames = list(_frames(detector, 12))
+    frames[2].image[40, 20:60] += 900
+    frames[7].image[20:60, 40] += 700
+    found = _measure(detector, frames)
+    for name in COUNTS:
+        assert not _counts(found, name).any(), name
+    # A telegraph pixel that is up three times is one.
+    for n in (1, 4, 8):
+        frames[n].image[70, 70] += 400
+    assert _measure(detector, frames).amps["C10"]["UNSTABLE_PIXELS"] == 1
+
+
 def test_bad_input_is_a_fault_of_its_amplifier(detector):
     frames = list(_frames(detector, 5))
     frames[1] = replace(frames[1], faults=("", "", "not read out", ""))

@@ -31,7 +31,7 @@ METRICS: tuple[Metric, ...] = (
     amp_metric(
         "UNSTABLE_PIXELS", "pixel", _DEFECTS, "the unstable pixels",
         "Pixels that scatter between frames by more than noise explains and are neither masked, "
-        "bright nor dark, nor hit once.",
+        "bright nor dark, nor hit once (of ten frames or more, twice).",
     ),
     amp_metric(
         "NEW_BAD_COLUMNS", "count", _DEFECTS, "the new bad columns",

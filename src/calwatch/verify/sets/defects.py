@@ -38,6 +38,9 @@ SIGNIFICANCE = 5.0
 UNSTABLE_CHANCE = 1e-9
 UNSTABLE_RATIO = 2.0
 """χ² between frames of an unstable pixel: beyond that chance, and so often what is expected."""
+HITS, MANY_FRAMES = 2, 10
+"""Of so many frames or more, a pixel beyond the threshold in 1 or 2 was hit where two cosmic rays
+cross, and is not unstable."""
 MOST_PLACES = 500
 """Places that are kept of a detector, to be drawn."""
 BRIGHT, DARK, UNSTABLE, COLUMN = 1, 2, 3, 4
@@ -180,11 +183,14 @@ def _find(stack: Stack, index: int, good: BoolArray) -> _Found:
     rate, known = stack.planes.sums[0][here], stack.known[here]
     error = 1.0 / math.sqrt(frames.weight(0))
     least = np.float32(max(THRESHOLDS[kind], SIGNIFICANCE * error))
-    often = 2 * stack.planes.beyond[here].astype(np.int16) > frames.count
+    beyond = stack.planes.beyond[here].astype(np.int16)
+    often = 2 * beyond > frames.count
     often &= good
     bright, dark = often & (rate > least), often & (rate < -least)
     uneven = _uneven(stack.planes.squares[here], good, frames.count)
     unstable = good & uneven & ~bright & ~dark
+    if frames.count >= MANY_FRAMES:
+        unstable &= (beyond == 0) | (beyond > HITS)
     columns = _bad_columns(rate, good, bright | dark | unstable, kind, error)
     for flags in (bright, dark, unstable):
         flags[:, columns] = False
