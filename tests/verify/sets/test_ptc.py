@@ -247,11 +247,11 @@ def test_from_pixels_to_the_curve(detector, certified):
         points.append(Earlier(number, 3, level / 1000, pair.amps, pair.arrays))
     measured = measure(detector, points, certified)
     assert not measured.faults
+    # So few pixels hardly tell what all lags add up to.
+    assert "no fit of all covariances" in measured.warnings[0]
     for numbers in measured.amps.values():
         for name, truth in (("PTC_GAIN", GAIN), ("PTC_A00", A00)):
             assert abs(numbers[name] - truth) < 4 * numbers[f"{name}_ERROR"]
-        # Of so few pixels the sums over all lags are hardly known: that they are there is all.
-        assert math.isfinite(numbers["PTC_FULL_GAIN"])
         # Independent pixels, but for the brighter-fatter effect on the variance itself.
         expected = 1 + A00 * 60_000
         assert numbers["ROW_MEAN_VARIANCE_SLOPE"] == pytest.approx(expected, abs=0.35)
