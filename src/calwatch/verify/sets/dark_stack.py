@@ -23,6 +23,8 @@ HOT_RATE = 5.0
 """e-/s: rate of a hot pixel, as of a defect."""
 NORMAL_95 = 1.6448536269514722
 """95 % point of a normal variable, in standard deviations."""
+NOISE_KNOWN = 0.02
+"""Share to which the noise of a stack, the certified bias in it, is known."""
 LEAK = 0.2
 """e-/s: a frame of which an amplifier is so much brighter than in the others is named."""
 
@@ -123,13 +125,17 @@ def _measure_amplifier(
     rates = _rates(excess, level)
     # A half's noise by its weight: that of both together follows from that of their difference.
     noise = difference.stdev * math.sqrt(parts[0] * parts[1]) / (parts[0] + parts[1])
+    # The certified bias is the same in all darks: it drops out of the difference, not of the rates.
+    bias = _bias_noise(calibrations, index, amp, good) * weights.offset(None)
+    noise = math.hypot(noise, bias)
     numbers |= rates | {
         "DARK_ODD_EVEN_MEAN": difference.mean + even - odd,
         "DARK_ODD_EVEN_NOISE": difference.stdev,
         "DARK_ODD_EVEN_NOISE_ERROR": difference.stdev / math.sqrt(2 * difference.n_kept),
         "DARK_TAIL": rates["DARK_STACK_P95"] - rates["DARK_STACK_MEDIAN"] - NORMAL_95 * noise,
         # Of a normal variable the errors of the 95 and 50 % points are 2.11 and 1.25 σ/√n.
-        "DARK_TAIL_ERROR": 2.45 * noise / math.sqrt(excess.size),
+        "DARK_TAIL_ERROR": noise
+        * math.hypot(2.45 / math.sqrt(excess.size), NOISE_KNOWN * NORMAL_95),
     }
     numbers |= _errors(weights, amp, excess.size, calibrations)
     numbers |= _expected(weights, calibrations, index, rates["DARK_STACK_MEAN"])
@@ -137,6 +143,21 @@ def _measure_amplifier(
         gain = float(calibrations.ptc.gain[index]) if calibrations.ptc else math.nan
         numbers |= _certified(calibrations.dark, amp, good, gain)
     return ""
+
+
+def _bias_noise(calibrations: CalibrationSet, index: int, amp: Amplifier, good: BoolArray) -> float:
+    """Return the noise of the certified bias, e-, as `certified_bias_noise` has it."""
+    bias, ptc = calibrations.bias, calibrations.ptc
+    if bias is None:
+        return 0.0
+    gain = float(ptc.gain[index]) if ptc else math.nan
+    scale = gain if bias.units is Units.ADU else 1.0
+    variance = float(np.mean(bias.variance[amp.bbox.slices][good], dtype=np.float64))
+    found = [scale * math.sqrt(variance) if variance > 0 else 0.0]
+    if ptc is not None and (count := input_count(bias)):
+        found.append(float(ptc.noise[index]) / math.sqrt(count))
+    found = [noise for noise in found if math.isfinite(noise)]
+    return min(found, default=0.0)
 
 
 def _weights(stack: Stack, index: int) -> _Weights:
