@@ -19,8 +19,12 @@ from secure_kafka_server import MECHANISM, SecureKafkaServer
 
 from calwatch.cli.main import main as entry
 from calwatch.kafka.registry import SchemaRegistry
+from calwatch.publish.schemas import NAMES
 
 pytestmark = pytest.mark.services
+
+NUMBER = len(NAMES)
+"""Of the topics that are written, and of their schemas."""
 
 Found = dict[str, list[dict[str, str]]]
 Doctor = Callable[..., tuple[int, Found]]
@@ -79,10 +83,10 @@ def test_a_kafka_that_lets_everybody_in(
     (read,) = found["topics read"]
     assert (read["status"], read["says"]) == ("WARN", f"not there: {prefix}.imageInOODS")
     assert found["topics written"][0]["says"] == (
-        "all 6 may be written, 6 of them will be made at the first start"
+        f"all {NUMBER} may be written, {NUMBER} of them will be made at the first start"
     )
     assert found["consumer group"][0]["status"] == "OK"
-    assert "6 to be registered at the first start" in found["schema registry"][0]["says"]
+    assert f"{NUMBER} to be registered at the first start" in found["schema registry"][0]["says"]
     assert found["clock"][0]["status"] == "OK"
     assert f"agrees with schema registry {schema_registry.url}" in found["clock"][0]["says"]
 
@@ -148,9 +152,7 @@ def test_rights_one_after_the_other(
     doctor: Doctor, secure_kafka_server: SecureKafkaServer, secured: dict[str, str], prefix: str
 ) -> None:
     server, user, kafka = secure_kafka_server, secured["KAFKA_SASL_USERNAME"], kafka_of(prefix)
-    records = [
-        f"{prefix}.{n}" for n in ("bias", "dark", "flat", "exposure", "completeness", "alarm")
-    ]
+    records = [f"{prefix}.{name}" for name in NAMES]
     server.create_topics(f"{prefix}.imageInOODS", *records)
 
     code, found = doctor(secured, kafka=kafka)
@@ -159,7 +161,7 @@ def test_rights_one_after_the_other(
     (read,) = found["topics read"]
     assert read["says"] == f"not to be seen by this user: {prefix}.imageInOODS"
     assert "give this user Describe and Read" in read["advice"]
-    assert "and 2 more" in found["topics written"][0]["says"]
+    assert f"and {NUMBER - 4} more" in found["topics written"][0]["says"]
     assert found["consumer group"][0]["advice"].endswith(f"Read on the group {prefix}")
 
     server.allow(user, "topic", f"{prefix}.imageInOODS", "describe")

@@ -33,7 +33,7 @@ from calwatch.ledger.store import Ledger
 from calwatch.ledger.tables import judgement
 from calwatch.publish.channel import Channel, register_schemas
 from calwatch.publish.publisher import Publisher
-from calwatch.publish.schemas import SchemaSet, build_schemas
+from calwatch.publish.schemas import NAMES, SchemaSet, build_schemas
 from calwatch.verify.model import Verdict
 
 pytestmark = pytest.mark.services
@@ -350,7 +350,7 @@ def test_registering_again_gives_the_same_ids(wire: Wire) -> None:
 
     first = asyncio.run(ids())
     assert asyncio.run(ids()) == first
-    assert len(set(first.values())) == 6
+    assert len(set(first.values())) == len(NAMES)
 
 
 def test_two_processes_do_not_publish_at_once(postgresql_url: str, wire: Wire) -> None:
@@ -410,7 +410,7 @@ def test_the_command_registers_the_schemas(wire: Wire) -> None:
     words += ["--prefix", wire.schemas.prefix]
     done = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert done.exit_code == 0
-    assert done.output.count("registered as") == 6
+    assert done.output.count("registered as") == len(NAMES)
     subjects = httpx.get(f"{wire.registry_url}/subjects").json()
     assert {wire.schemas.subject(name) for name in wire.schemas.schemas} <= set(subjects)
 
