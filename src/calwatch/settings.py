@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -23,6 +23,18 @@ from calwatch.redaction import keep_environment, keep_secret, keep_url
 from calwatch.yaml_file import YamlFile, YamlFileError, parse_yaml
 
 CalibType = Literal["bias", "dark", "flat"]
+SetType = Literal[
+    "gain",
+    "cti",
+    "ptc",
+    "linearity",
+    "defects",
+    "dark_stack",
+    "crosstalk",
+    "bias_stability",
+]
+SET_TYPES: tuple[SetType, ...] = get_args(SetType)
+"""What `calwatch.verify.metrics.SET_TYPES` has; settings are read without what measures."""
 
 _PREFIX = "CALWATCH_"
 _NESTING = "__"
@@ -166,6 +178,26 @@ class IsrSettings(_Part):
     whoever doubts a number."""
 
 
+class SetSettings(_Part):
+    """What is judged of several exposures together: pairs and sequences of flats, sets of a day."""
+
+    kinds: tuple[SetType, ...] = SET_TYPES
+    """Which; an empty list for none."""
+    pair_by: Literal["time", "exposure_id", "flux"] = "time"
+    """Two flats are a pair if they are neighbours of equal exposure time, neighbours by number, or
+    of equal measured light."""
+    time_tolerance: float = Field(default=5e-3, ge=0)
+    """Seconds by which the exposure times of a pair may differ."""
+    flux_tolerance: float = Field(default=0.02, gt=0, lt=1)
+    """Relative difference of light in a pair, for ``pair_by: flux``."""
+    wait_seconds: float = Field(default=900.0, gt=0)
+    """So long after its end a flat may still get its partner, and a set another exposure."""
+    least_levels: int = Field(default=5, ge=2)
+    """Different exposure times that make pairs of flats a photon transfer curve."""
+    least_frames: int = Field(default=4, ge=2)
+    """Exposures that make a set of one day."""
+
+
 class LogSettings(_Part):
     """How the log looks."""
 
@@ -227,6 +259,7 @@ class Settings(BaseSettings):
     """Bound of that folder. An LSSTCam detector takes 0.16 GB for each of bias, dark and flat; the
     least recently used make room."""
     isr: IsrSettings = IsrSettings()
+    sets: SetSettings = SetSettings()
     retry: RetrySettings = RetrySettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     kafka: KafkaSettings = KafkaSettings()

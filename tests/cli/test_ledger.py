@@ -95,17 +95,17 @@ def test_what_is_not_there_is_not_made(command, tmp_path: Path) -> None:
 
 def test_upgrade(command, path: Path) -> None:
     code, out, _ = command("upgrade", path)
-    assert (code, out) == (0, "schema version: was already 0006\n")
+    assert (code, out) == (0, "schema version: was already 0007\n")
     with sqlite3.connect(path) as database:
-        database.execute("DROP TABLE brief")
+        database.executescript("DROP TABLE brief; DROP TABLE set_member;")
         database.execute("UPDATE alembic_version SET version_num = '0004'")
     code, out, err = command("copy", path, path.with_name("new.db"))
     assert code == 2
     assert "`calwatch ledger upgrade` brings an older one up to date" in err
     code, out, _ = command("info", path)
-    assert "schema version      0004 (newest: 0006)" in out
+    assert "schema version      0004 (newest: 0007)" in out
     code, out, _ = command("upgrade", path, "--json")
-    assert json.loads(out) == {"before": "0004", "after": "0006"}
+    assert json.loads(out) == {"before": "0004", "after": "0007"}
     assert len(everything_in(path)["brief"]) == 6
 
 

@@ -26,13 +26,13 @@ def test_sqlite(new_case, tmp_path: Path) -> None:
     assert not path.exists()
     Ledger.open(str(path)).close()
     version, answers = statuses(case)
-    assert version == (Status.OK, "schema version 0006, as this calwatch has it")
+    assert version == (Status.OK, "schema version 0007, as this calwatch has it")
     assert answers[1].startswith("answers and may be written; ")
     with sqlite3.connect(path) as database:
         for revision, status, words in (
-            ("0004", Status.WARN, "schema version 0004; the next start brings it to 0006"),
+            ("0004", Status.WARN, "schema version 0004; the next start brings it to 0007"),
             ("copying", Status.FAIL, "a copy into it is not finished"),
-            ("0099", Status.FAIL, "schema version 0099 is of a newer calwatch (this one: 0006)"),
+            ("0099", Status.FAIL, "schema version 0099 is of a newer calwatch (this one: 0007)"),
         ):
             database.execute("UPDATE alembic_version SET version_num = ?", [revision])
             database.commit()

@@ -17,12 +17,12 @@ from calwatch.arrivals.job import Job
 from calwatch.butler.model import CertifiedDataset, Chain, ExposureRecord, RawDataset
 from calwatch.errors import LimitsError, RawError, UnreachableFileError
 from calwatch.verify.model import (
-    ALGORITHM,
     AmpResult,
     DetectorResult,
     ExposureResult,
     TestResult,
     Verdict,
+    algorithm_of,
     worst,
 )
 
@@ -116,7 +116,7 @@ def make_result(
             "steps_applied": [],
             "steps_not_applied": {},
         },
-        algorithm=ALGORITHM,
+        algorithm=algorithm_of(job.calib_type),
         limits="dmtn101 2026-11-22",
     )
 

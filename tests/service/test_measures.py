@@ -58,7 +58,12 @@ class Night:
         fields = {"repo": "/repo", "instruments": ("LATISS",), "workers": 1, "retry": retry}
         self.port = free_port()
         self.settings = Settings(
-            **fields, look_back_days=None, metrics_port=self.port, ledger=ledger.name, **changes
+            **fields,
+            look_back_days=None,
+            sets={"kinds": []},
+            metrics_port=self.port,
+            ledger=ledger.name,
+            **changes,
         )
         self.repository, self.ledger = repository, ledger
         self.observing = Observing(self.settings, "all", ledger, SystemClock())

@@ -22,6 +22,11 @@ def mjd_from_nsec(nsec: int) -> float:
     return _MJD_1970 + days + rest / _NS_PER_DAY
 
 
+def mjd_from_seconds(seconds: float) -> float:
+    """Return TAI seconds since 1970 (TAI) as TAI MJD."""
+    return _MJD_1970 + seconds / 86400.0
+
+
 def utc_from_tai(mjd: Sequence[float]) -> list[datetime | None]:
     """Return TAI MJDs as aware UTC datetimes; None where the MJD is not finite.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calwatch.errors import StopError
@@ -26,15 +25,12 @@ def open_existing(url: str, *, publishing: bool = False) -> Ledger:
         If it cannot be read.
     """
     from calwatch.ledger.engine import parse_url, shown_url
+    from calwatch.ledger.files import sqlite_file
     from calwatch.ledger.store import Ledger
 
     parsed = parse_url(url)
-    path = parsed.database or ""
-    if (
-        parsed.get_backend_name() == "sqlite"
-        and not path.startswith("file:")
-        and not Path(path).is_file()
-    ):
+    file = sqlite_file(parsed)
+    if file is not None and not file.is_file():
         raise StopError(
             f"ledger {shown_url(parsed)}: there is no such file; the daemon makes it "
             "(is `ledger` of the configuration right, and the folder you are in?)"

@@ -105,6 +105,10 @@ def _simulate(console: Console, root: Path, seed: int, processes: int) -> None:
             nights=NIGHTS,
             seed=seed,
             faults=FAULTS,
+            biases=4,
+            darks=4,
+            flats=4,
+            pairs=5,
             calib_biases=16,
             calib_darks=8,
             calib_flats=12,
@@ -222,7 +226,7 @@ def _keep_taking(root: Path, ended: threading.Event) -> None:
     faults = cycle(["", "read_noise:amp=C14,factor=0.8,type=bias", "", "lamp_off"])
     while not ended.wait(LIVE_SECONDS):
         spec = next(faults)
-        add_exposures(root, biases=1, darks=1, flats=1, faults=(spec,) if spec else ())
+        add_exposures(root, biases=1, darks=1, flats=2, pairs=0, faults=(spec,) if spec else ())
 
 
 def _tell(console: Console, event: Event) -> None:
@@ -235,7 +239,7 @@ def _tell(console: Console, event: Event) -> None:
         case ExposureJudged(exposure=exposure, merged=merged, seconds=seconds):
             style = STYLES[merged.verdict]
             console.print(
-                f"  {exposure.obs_id} {merged.calib_type:5s} "
+                f"  {exposure.obs_id} {merged.calib_type:14s} "
                 f"[{style}]{merged.verdict.value:7s}[/{style}] {seconds:5.1f} s",
                 highlight=False,
             )
@@ -256,22 +260,28 @@ def _show(console: Console, settings: Settings) -> None:
     from calwatch.ledger.alarms import AlarmStore
     from calwatch.ledger.store import Ledger
     from calwatch.service.alarm_words import count_line, gravest_first
+    from calwatch.verify.metrics import CALIB_TYPES
+    from calwatch.verify.model import algorithm_of
 
     ledger = Ledger.open(settings.ledger)
     try:
         alarms = gravest_first(AlarmStore(ledger).open_alarms(INSTRUMENT))
+        algorithms = dict.fromkeys(map(algorithm_of, CALIB_TYPES))
         results = [
             result
-            for exposure in ledger.exposures(INSTRUMENT)
-            for result in ledger.results(INSTRUMENT, exposure.exposure_id).results
+            for algorithm in algorithms
+            for exposure in ledger.exposures(INSTRUMENT, algorithm=algorithm)
+            for result in ledger.results(INSTRUMENT, exposure.exposure_id, algorithm).results
         ]
-        runs = ledger.runs(INSTRUMENT)
+        runs = [
+            run for algorithm in algorithms for run in ledger.runs(INSTRUMENT, algorithm=algorithm)
+        ]
     finally:
         ledger.close()
     print_verdicts(console, results, f"{INSTRUMENT}, limits {settings.limits}")
     for run in runs:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in run.counts.items())
-        console.print(f"  {run.day_obs} {run.calib_type:5s} {run.verdict.value:7s} ({counts})")
+        console.print(f"  {run.day_obs} {run.calib_type:14s} {run.verdict.value:7s} ({counts})")
     if alarms:
         console.print(alarm_table(alarms))
     console.print(count_line(alarms), highlight=False)

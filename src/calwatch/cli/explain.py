@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from calwatch.verify.definitions.model import SET_TYPES
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 @click.option("--config", "-c", type=click.Path(dir_okay=False, path_type=Path),
               help="Configuration file (YAML); CALWATCH_… variables win over it.")  # fmt: skip
 @click.option("--instrument", "-I", help="Of the exposure, if several have its number.")
+@click.option("--of", type=click.Choice(SET_TYPES), help="What was judged of the set that ends "
+              "with EXPOSURE [default: what has such a test].")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def explain(
     exposure: int,
@@ -34,6 +38,7 @@ def explain(
     test: str,
     config: Path | None,
     instrument: str | None,
+    of: str | None,
     as_json: bool,
 ) -> None:
     """Explain TEST of amplifier AMP of DETECTOR in EXPOSURE, as it stands in the ledger.
@@ -47,6 +52,7 @@ def explain(
       calwatch explain 2026112000002 R00_S00 C03 NOISE --config config/latiss.yaml
       calwatch explain 2026112000002 0 - SEQUENCER --config config/latiss.yaml
       calwatch explain 2026112000031 - - SCATTER --config config/latiss.yaml
+      calwatch explain 2026112000060 0 C03 PTC_GAIN --config config/latiss.yaml
     """
     from rich.console import Console
 
@@ -65,7 +71,7 @@ def explain(
     ledger = open_existing(settings.ledger)
     try:
         explainer = Explainer(ledger, parts, limits, rules)
-        found = explainer.explain(exposure, detector, amp, test, instrument)
+        found = explainer.explain(exposure, detector, amp, test, instrument, of or "")
     finally:
         ledger.close()
     if as_json:

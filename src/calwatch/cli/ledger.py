@@ -141,8 +141,8 @@ def _url(word: str) -> str:
 
 @contextmanager
 def _reader(word: str) -> Iterator[Engine]:
-    from calwatch.ledger.copying import open_reader
     from calwatch.ledger.engine import parse_url
+    from calwatch.ledger.files import open_reader
 
     engine = open_reader(parse_url(_url(word)))
     try:

@@ -27,7 +27,9 @@ flat), number= (place in the set) and one of amp=DETECTOR/AMP, detector=, reb=, 
   bias_jump         adu=80               level of the whole frame
   bias_shift        r0=,r1=,adu=10       level of some rows
   light_leak        rate=2.0             e-/s, in darks
-  lamp_off, saturated_flat (factor=10)   in flats
+  lamp_off, lamp_drift (factor=1.03), saturated_flat (factor=10)   in flats
+  hot_pixels        count=200,rate=50    e-/s, new in darks
+  charge_loss       cti=2e-5             more per serial transfer, in flats
   dead_amp          amp=,value=0         constant output
   wrong_sequencer   file=
   missing_hdu       amp=
@@ -48,6 +50,7 @@ flat), number= (place in the set) and one of amp=DETECTOR/AMP, detector=, reb=, 
 @click.option("--biases", default=3, show_default=True, help="Biases in one night.")
 @click.option("--darks", default=3, show_default=True, help="Darks in one night.")
 @click.option("--flats", default=3, show_default=True, help="Flats in one night and filter.")
+@click.option("--pairs", default=0, show_default=True, help="Flat pairs of a PTC in one night.")
 @click.option("--filters", default="", help="Physical filters of the flats, comma-separated.")
 @click.option("--calib-biases", default=20, show_default=True, help="Biases in a certified bias.")
 @click.option("--calib-darks", default=12, show_default=True, help="Darks in a certified dark.")

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from calwatch.publish.schemas import CHAIN_TYPES
 from calwatch.verify.model import DetectorResult, TestResult, Verdict
+from calwatch.verify.sets.needs import AGAINST
 
 STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.UNKNOWN: "yellow"}
 WIDTH = 150
@@ -22,8 +24,6 @@ MOST_PARTS = 4
 """Amplifiers named for one test before the rest are only counted."""
 MOST_NOTES = 2
 """Lines given to warnings, and to amplifiers that are UNKNOWN beside one that FAILed."""
-TESTED_TYPES = ("bias", "dark", "flat")
-"""Types of exposure that are verified against a certified calibration of the same type."""
 _UUID = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} ")
 
 
@@ -40,11 +40,12 @@ def findings(result: DetectorResult) -> list[tuple[str, TestResult]]:
 def against(result: DetectorResult) -> str:
     """Name the certified calibration that was verified against: its collection's last part.
 
-    Empty for an exposure that is none of bias, dark and flat.
+    Empty for what is verified against none.
     """
-    if result.calib_type not in TESTED_TYPES:
+    name = AGAINST.get(result.calib_type, result.calib_type)
+    if name not in CHAIN_TYPES:
         return ""
-    entry = result.provenance.get("chain", {}).get(result.calib_type)
+    entry = result.provenance.get("chain", {}).get(name)
     if entry is None:
         return "none certified"
     return str(entry["collection"]).rsplit("/", 1)[-1]

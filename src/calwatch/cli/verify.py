@@ -38,6 +38,8 @@ ENGINES = ("fast", "reference")
 @click.option("--camera", default="", help="Camera file [default: the instrument's own].")
 @click.option("--as", "as_type", type=click.Choice(TYPES), help="Judge as this type, whatever "
               "the Butler's observation type is.")  # fmt: skip
+@click.option("--sets", "with_sets", is_flag=True, help="Judge pairs, sequences and sets of the "
+              "chosen exposures as well: gain, PTC, linearity, defects, …")  # fmt: skip
 @click.option("--engine", type=click.Choice(ENGINES), default="fast", show_default=True,
               help="How pixels are measured: reference is the plain numpy, for whoever doubts "
               "a number.")  # fmt: skip
@@ -55,6 +57,7 @@ def verify(
     limits: str,
     camera: str,
     as_type: str | None,
+    with_sets: bool,
     engine: Engine,
     processes: int,
     as_json: bool,
@@ -67,7 +70,7 @@ def verify(
     \b
     Example:
       calwatch verify /repo/LATISS --instrument LATISS \\
-          --where "exposure.day_obs = 20261121" --json
+          --where "exposure.day_obs = 20261121" --sets --json
     """
     from rich.console import Console
     from rich.progress import track
@@ -79,16 +82,24 @@ def verify(
 
     settings = JudgeSettings(camera=camera, limits=limits, engine=engine)
     errors = Console(stderr=True)
+    results: list[DetectorResult] = []
+
+    def note(result: DetectorResult) -> None:
+        results.append(result)
+        if as_json:
+            click.echo(json.dumps(to_dict(result), allow_nan=False))
+
     with Repository.open(repo) as repository:
         records = repository.exposures(instrument, exposure_ids=exposure_ids or None, where=where)
         jobs = _jobs(repository, records, settings.camera_of(instrument), detectors, collection,
                      as_type, chosen=bool(exposure_ids or where))  # fmt: skip
-    results: list[DetectorResult] = []
-    judged = _judged(jobs, settings, processes)
-    for result in track(judged, "judging", total=len(jobs), console=errors, transient=True):
-        results.append(result)
-        if as_json:
-            click.echo(json.dumps(to_dict(result), allow_nan=False))
+        judged = _judged(jobs, settings, processes)
+        for result in track(judged, "judging", total=len(jobs), console=errors, transient=True):
+            note(result)
+        if with_sets:
+            with errors.status("judging sets"):
+                for result in _sets(repository, jobs, results, settings, collection, processes):
+                    note(result)
     if not as_json:
         print_verdicts(console_of(Console()), results, f"{instrument} in {repo}, limits {limits}")
     ctx.exit(exit_code(result.verdict for result in results))
@@ -155,3 +166,32 @@ def _judged(
         processes, mp_context=get_context("spawn"), initializer=start_worker, initargs=(shared,)
     ) as pool:
         yield from pool.map(work, jobs)
+
+
+def _sets(
+    repository: Repository,
+    jobs: Sequence[Job],
+    results: Sequence[DetectorResult],
+    settings: JudgeSettings,
+    collection: str | None,
+    processes: int,
+) -> Iterator[DetectorResult]:
+    """Judge the sets among what was judged."""
+    from calwatch.service.judge_factory import judge_factory
+    from calwatch.service.sets_once import ChosenExposures, judge_sets_once
+    from calwatch.settings import Settings
+
+    records = {job.exposure.exposure_id: job.exposure for job in jobs}
+    chosen = ChosenExposures(repository, list(records.values()), [job.raw for job in jobs])
+    instrument = jobs[0].exposure.instrument
+    wanted = Settings(
+        repo=repository.root, instruments=(instrument,), look_back_days=None, collection=collection
+    )
+    singles = [(job.exposure, result) for job, result in zip(jobs, list(results), strict=True)]
+    yield from judge_sets_once(
+        chosen,
+        judge_factory(settings),
+        wanted,
+        singles,
+        lambda todo: _judged(todo, settings, processes),
+    )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from calwatch.errors import StopError
 from calwatch.kernel_cache import BASELINES, compile_for
 
+if TYPE_CHECKING:
+    from calwatch.ledger.store import Ledger
+
 INSTRUMENTS = ("LATISS", "LSSTComCam", "LSSTCam")
 FAULTS = (
     "read_noise:factor=1.3,type=bias,number=1",
     "light_leak:rate=20,number=1",
-    "saturated_flat:number=1",
-    "lamp_off:number=2",
+    "saturated_flat:number=5",
+    "lamp_off:number=6",
     "bias_shift:r0=20,r1=60,adu=12,number=2",
 )
 """So that what is only called where something is wrong is called, too."""
@@ -73,7 +77,7 @@ def _judge_all(scratch: str) -> None:
             simulate(
                 SimulationPlan(
                     root=str(root), instrument=instrument, camera=str(camera), detectors=detectors,
-                    nights=1, biases=3, darks=2, flats=3, calib_biases=3, calib_darks=3,
+                    nights=1, biases=5, darks=4, flats=6, pairs=5, calib_biases=3, calib_darks=3,
                     calib_flats=3, ramp_pairs=4, second_generation=("bias",), processes=1,
                     compress=compress, faults=FAULTS,
                 )
@@ -93,7 +97,6 @@ def _judge(root: Path, instrument: str, camera: Path, shared: str) -> None:
     from calwatch.service.logs import set_up_logs
     from calwatch.settings import LogSettings, Settings
     from calwatch.simulate.plan import DAILY_PROGRAM
-    from calwatch.verify.model import Verdict
 
     settings = Settings(
         repo=str(root), instruments=(instrument,), camera=str(camera), look_back_days=None,
@@ -106,10 +109,30 @@ def _judge(root: Path, instrument: str, camera: Path, shared: str) -> None:
     try:
         with Repository.open(settings.repo) as repository:
             judging = judge_factory(JudgeSettings.of(settings))
-            summary = asyncio.run(Daemon(settings, repository, ledger, judging).run(once=True))
+            asyncio.run(Daemon(settings, repository, ledger, judging).run(once=True))
+        _check(ledger, instrument)
     finally:
         ledger.close()
-    judged = summary.detectors
-    if not judged[Verdict.PASS] or not judged[Verdict.FAIL] or judged[Verdict.UNKNOWN]:
-        words = ", ".join(f"{count} {verdict.value}" for verdict, count in judged.items())
+
+
+def _check(ledger: Ledger, instrument: str) -> None:
+    """Insist that all that can be judged was judged: what was left out is not compiled.
+
+    Raises
+    ------
+    StopError
+        If something was not.
+    """
+    from calwatch.verify.metrics import SET_TYPES
+    from calwatch.verify.model import Verdict, algorithm_of
+
+    found = {exposure.verdict for exposure in ledger.exposures(instrument)}
+    if found != {Verdict.PASS, Verdict.FAIL}:
+        words = ", ".join(sorted(verdict.value for verdict in found)) or "nothing"
         raise StopError(f"{instrument} in small: expected some PASS and some FAIL, got {words}")
+    for kind in SET_TYPES:
+        algorithm = algorithm_of(kind)
+        numbers = [e.exposure_id for e in ledger.exposures(instrument, algorithm=algorithm)]
+        results = [r for n in numbers for r in ledger.results(instrument, n, algorithm).results]
+        if not any(result.amps for result in results):
+            raise StopError(f"{instrument} in small: no {kind} was measured")

@@ -11,8 +11,8 @@ from sqlalchemy import URL, Connection, text
 
 from calwatch.doctor.model import Case, Finding, fail, ok, warn
 from calwatch.ledger.contents import size
-from calwatch.ledger.copying import open_reader
 from calwatch.ledger.engine import parse_url, reading, shown_url
+from calwatch.ledger.files import open_reader, sqlite_file
 from calwatch.ledger.upgrade import COPYING, known_versions, newest_version, schema_version
 
 LEDGER = "ledger"
@@ -22,8 +22,8 @@ def look_at_ledger(case: Case) -> Iterator[Finding]:
     """Say whether the ledger is there, fits this version and can be written."""
     url = parse_url(case.settings.ledger)
     name = shown_url(url)
-    if url.get_backend_name() == "sqlite" and not (url.database or "").startswith("file:"):
-        file = Path(url.database or "")
+    file = sqlite_file(url)
+    if file is not None:
         problem = _cannot_write(file)
         if problem:
             yield fail(LEDGER, f"{name}: {problem}", "mend the rights, or set another `ledger`")

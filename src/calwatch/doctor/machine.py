@@ -19,8 +19,8 @@ from sqlalchemy import text
 from calwatch.alarms.deliver.settings import AlertmanagerSettings
 from calwatch.doctor.model import Case, Finding, fail, ok, skipped, warn
 from calwatch.kafka.registry import SchemaRegistry
-from calwatch.ledger.copying import open_reader
 from calwatch.ledger.engine import parse_url, reading, shown_url
+from calwatch.ledger.files import open_reader, sqlite_file
 
 DISK, PORT, CLOCK = "disk", "port", "clock"
 LITTLE, TOO_LITTLE = 2 * 1024**3, 200 * 1024**2
@@ -34,8 +34,9 @@ def look_at_disks(case: Case) -> Iterator[Finding]:
     """Say how much room there is where the daemon writes."""
     settings, url = case.settings, parse_url(case.settings.ledger)
     places: dict[str, Path] = {"temporary files": Path(tempfile.gettempdir())}
-    if url.get_backend_name() == "sqlite" and not (url.database or "").startswith("file:"):
-        places["ledger"] = Path(url.database or "").absolute().parent
+    file = sqlite_file(url)
+    if file is not None:
+        places["ledger"] = file.absolute().parent
     if settings.calibration_folder:
         places["calibrations"] = Path(settings.calibration_folder)
     for what, folder in places.items():

@@ -9,7 +9,7 @@ from calwatch.arrivals.reconcile import CALIB_TYPES, first_day_obs
 from calwatch.butler.lookup import Span
 from calwatch.butler.model import Chain, ExposureRecord
 from calwatch.butler.repository import Repository
-from calwatch.butler.times import tai_text
+from calwatch.butler.times import mjd_from_seconds, tai_text
 from calwatch.camera.model import Camera
 from calwatch.doctor.model import Case, Finding, fail, ok, skipped, some, warn
 from calwatch.isr.switches import needed_calibrations
@@ -84,7 +84,7 @@ def _chain(
     recent: list[ExposureRecord],
 ) -> Iterator[Finding]:
     """Say for each type of exposure whether it could be judged now."""
-    now = tai_from_utc(case.now()) / 86400.0 + 40587.0
+    now = mjd_from_seconds(tai_from_utc(case.now()))
     for calib_type in CALIB_TYPES:
         needed = needed_calibrations(camera, calib_type)
         filters = {e.physical_filter for e in recent if e.observation_type == calib_type}

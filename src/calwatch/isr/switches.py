@@ -18,6 +18,11 @@ BY_CALIB_TYPE: dict[str, dict[str, bool]] = {
     },
     "dark": {"dark": True},
     "flat": {"cti": True, "dark": True, "flat": True, "interpolation": True},
+    # Of sets of exposures: a photon transfer curve is of pixels that no flat has scaled; stacked
+    # darks keep their dark current; defects of flats are those that the certified flat leaves.
+    "gain": {"dark": True},
+    "dark_stack": {},
+    "flat_stack": {"dark": True, "flat": True},
 }
 """What each type switches differently from the defaults of `IsrSwitches`
 (cp_verify ``_ingredients/verify{Bias,Dark,Flat}LSST.yaml``)."""

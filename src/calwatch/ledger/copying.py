@@ -6,15 +6,12 @@ that no daemon starts on half a ledger. A copy that was interrupted goes on wher
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import (
     JSON,
@@ -26,7 +23,6 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
-    event,
     func,
     inspect,
     select,
@@ -37,6 +33,7 @@ from sqlalchemy import (
 from calwatch.errors import StopError
 from calwatch.ledger import plain_rows
 from calwatch.ledger.engine import naming_errors, open_engine, parse_url, shown_url, writing
+from calwatch.ledger.files import open_reader, sqlite_file
 from calwatch.ledger.inserts import insert_all
 from calwatch.ledger.numbering import go_on_from, last_numbers
 from calwatch.ledger.plain_rows import Content
@@ -142,29 +139,6 @@ def copy_ledger(
     return Copied(from_url, to_url, contents, progress.resumed, time.monotonic() - began)
 
 
-def open_reader(url: URL) -> Engine:
-    """Open a ledger in such a way that nothing can be written to it.
-
-    Raises
-    ------
-    RefusedCopyError
-        If it is an SQLite file that does not exist.
-    """
-    engine, path = open_engine(url, _BUSY_SECONDS), url.database or ""
-    if url.get_backend_name() != "sqlite":
-        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    if not path.startswith("file:"):
-        if not Path(path).is_file():
-            raise RefusedCopyError(f"ledger {shown_url(url)}: there is no such file")
-        read_only = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
-
-        @event.listens_for(engine, "do_connect")
-        def connect(_dialect: Any, _record: Any, _words: Any, options: Any) -> Any:
-            return sqlite3.connect(read_only, uri=True, **options)
-
-    return engine
-
-
 @contextmanager
 def _snapshot(engine: Engine) -> Iterator[Connection]:
     """Give a connection that sees the ledger as it is now, however long it is used."""
@@ -179,8 +153,9 @@ def _insist_on_two(source: URL, target: URL) -> None:
 
 def _identity(url: URL) -> str:
     """Name a ledger by where it is, whoever asks."""
-    if url.get_backend_name() == "sqlite" and not (url.database or "").startswith("file:"):
-        return f"sqlite:///{Path(url.database or '').resolve()}"
+    file = sqlite_file(url)
+    if file is not None:
+        return f"sqlite:///{file.resolve()}"
     return f"{url.get_backend_name()}://{url.host}:{url.port or 5432}/{url.database}"
 
 

@@ -37,15 +37,21 @@ class Merged:
     document: Mapping[str, Any]
 
 
-def judged_exposure(ledger: Ledger, instrument: str, exposure_id: int) -> JudgedExposure | None:
-    """Return one exposure; None if no detector of it has been judged."""
+def judged_exposure(
+    ledger: Ledger, instrument: str, exposure_id: int, algorithm: str = ALGORITHM
+) -> JudgedExposure | None:
+    """Return one exposure, or set; None if no detector of it has been judged."""
     j = judgement.c
     statement = (
         select(
             j.instrument, j.exposure_id, j.obs_id, j.calib_type, j.physical_filter, j.day_obs,
             j.exposure_end_utc,
         )
-        .where(j.instrument == instrument, j.exposure_id == exposure_id)
+        .where(
+            j.instrument == instrument,
+            j.exposure_id == exposure_id,
+            j.algorithm == algorithm,
+        )
         .order_by(j.id.desc())
         .limit(1)
     )  # fmt: skip
@@ -58,7 +64,7 @@ def newest_exposures(ledger: Ledger, instrument: str, most: int) -> list[int]:
     e = exposure_verdict.c
     statement = (
         select(e.exposure_id)
-        .where(e.instrument == instrument)
+        .where(e.instrument == instrument, e.algorithm == ALGORITHM)
         .group_by(e.exposure_id)
         .order_by(func.max(e.day_obs).desc(), func.max(e.seq_num).desc())
         .limit(most)

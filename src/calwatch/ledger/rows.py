@@ -82,6 +82,12 @@ def array_rows(judgement_id: int, result: DetectorResult) -> list[Row]:
     ]
 
 
+def member_rows(judgement_id: int, result: DetectorResult) -> list[Row]:
+    """Return one row per exposure of a set; none of a single exposure."""
+    members: Sequence[int] = result.provenance.get("members") or ()
+    return [{"judgement_id": judgement_id, "exposure_id": member} for member in members]
+
+
 def provenance_rows(judgement_id: int, result: DetectorResult) -> list[Row]:
     """Return one row per certified calibration that was found."""
     chain: Mapping[str, Mapping[str, Any]] = result.provenance.get("chain") or {}

@@ -32,6 +32,7 @@ from calwatch.ledger.tables import (
     measurement,
     outbox,
     provenance,
+    set_member,
 )
 from calwatch.ledger.upgrade import upgrade
 from calwatch.verify.codec import from_dict, to_dict
@@ -172,6 +173,7 @@ class Ledger:
             insert_all(connection, brief, [rows.brief_row(judgement_id, result)])
             insert_all(connection, measured_array, rows.array_rows(judgement_id, result))
             insert_all_plain(connection, provenance, rows.provenance_rows(judgement_id, result))
+            insert_all(connection, set_member, rows.member_rows(judgement_id, result))
             self.announce(connection, judged_at, judgement_id=judgement_id)
             return True
 

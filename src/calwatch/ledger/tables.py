@@ -93,6 +93,16 @@ brief = Table(
 )
 """One judgement in short (`calwatch.verify.brief`): trends and pictures read thousands of these."""
 
+set_member = Table(
+    "set_member",
+    metadata,
+    Column("judgement_id", BigId, ForeignKey("judgement.id"), primary_key=True),
+    Column("exposure_id", BigInteger, primary_key=True),
+    Index("ix_set_member_exposure", "exposure_id"),
+    sqlite_with_rowid=False,
+)
+"""The exposures of a set that was judged; a judgement of a single exposure has none."""
+
 provenance = Table(
     "provenance",
     metadata,

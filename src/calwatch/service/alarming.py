@@ -200,8 +200,9 @@ class Alarmist:
 
 
 def _by_exposure(queued: list[Queued]) -> list[list[Queued]]:
-    """Gather the rows of one exposure: it is looked at once, as it stands now."""
-    found: dict[tuple[type, str, int], list[Queued]] = {}
+    """Gather the rows of one exposure or set: it is looked at once, as it stands now."""
+    found: dict[tuple[type, str, int, str], list[Queued]] = {}
     for one in queued:
-        found.setdefault((type(one), one.instrument, one.exposure_id), []).append(one)
+        key = (type(one), one.instrument, one.exposure_id, one.calib_type)
+        found.setdefault(key, []).append(one)
     return list(found.values())

@@ -30,7 +30,8 @@ from calwatch.service.lifecycle import (
     reloaded_by_hangup,
     stopped_by_signals,
 )
-from calwatch.service.looking import ExposureInHand, look
+from calwatch.service.looking import ExposureInHand
+from calwatch.service.looking_sets import look_at_all
 from calwatch.service.patience import Desk, Patience, StoppedError, first
 from calwatch.service.pool import worker_pool
 from calwatch.service.progress import Listener, Load, Looked, RunSummary
@@ -242,7 +243,7 @@ class Daemon:
 
     def _queue_up(self, hand: ExposureInHand, doer: Doer) -> None:
         if not hand.jobs:
-            self._start(doer.finish(hand.record))
+            self._start(doer.finish(hand.record, hand.algorithm))
         for job in hand.jobs:
             self._retries.begin(job)
             heapq.heappush(self._queue, ((*age(job.exposure), job.detector, id(job)), job))
@@ -308,7 +309,7 @@ class Daemon:
         last, every = self._last_recheck, self._settings.recheck_unknown_seconds
         recheck = only is None and (last is None or now - last >= every)
         question = partial(
-            look,
+            look_at_all,
             self._repository,
             self._ledger,
             self._judging,

@@ -20,6 +20,7 @@ from calwatch.service.patience import Desk, Patience, StoppedError
 from calwatch.service.pool import Outcome, PoolError
 from calwatch.service.progress import Event, JobDelayed, JobDone, RunSummary
 from calwatch.service.retries import Retries
+from calwatch.verify.model import ALGORITHM, algorithm_of
 
 T = TypeVar("T")
 
@@ -159,7 +160,7 @@ class Doer:
 
     async def _check_off(self, job: Job, seconds: float) -> None:
         if self._books.check_off(job, seconds):
-            await self.finish(job.exposure)
+            await self.finish(job.exposure, algorithm_of(job.calib_type))
 
     def _delay(self, job: Job, outcome: Outcome) -> None:
         reason = str(outcome.error)
@@ -169,8 +170,8 @@ class Doer:
         self._log.info("job delayed", **names(job), reason=reason, again_in_seconds=seconds)
         self._tell(JobDelayed(job, reason, seconds, outcome.failure, outcome.deaths))
 
-    async def finish(self, record: ExposureRecord) -> None:
-        """Merge and record an exposure whose detectors are all in.
+    async def finish(self, record: ExposureRecord, algorithm: str = ALGORITHM) -> None:
+        """Merge and record an exposure, or a set, whose detectors are all in.
 
         Raises
         ------
@@ -179,7 +180,7 @@ class Doer:
         """
         began = time.perf_counter()
         try:
-            judged = await self.keep(partial(self._books.finish, record))
+            judged = await self.keep(partial(self._books.finish, record, algorithm))
         except StoppedError:
             return
         except WaitError:
@@ -191,13 +192,13 @@ class Doer:
                 exposure=record.exposure_id,
                 reason=str(error),
             )
-            self._retries.give_up_merging(record)
+            self._retries.give_up_merging(record, algorithm)
         else:
             if judged is not None:
                 seconds = time.perf_counter() - began
                 self._books.announce(replace(judged, merge_seconds=seconds))
         finally:
-            self._books.close(record)
+            self._books.close(record, algorithm)
 
     async def keep(self, write: Callable[[], T]) -> T:
         """Do something with the ledger in its own thread, until it succeeds."""

@@ -26,8 +26,8 @@ from calwatch.ledger.store import Ledger
 from calwatch.verify.codec import tests_from_dict
 from calwatch.verify.explain import Explanation, explain
 from calwatch.verify.limits import Limits, Part
-from calwatch.verify.metrics import Level
-from calwatch.verify.model import DetectorResult, TestResult, Verdict
+from calwatch.verify.metrics import SET_TYPES, TESTS, Level
+from calwatch.verify.model import ALGORITHM, DetectorResult, TestResult, Verdict, algorithm_of
 
 EARLIER = 10
 """Values of earlier exposures that are shown."""
@@ -105,7 +105,13 @@ class Explainer:
     rules: Rules
 
     def explain(
-        self, exposure_id: int, detector: str, amp: str, test: str, instrument: str | None = None
+        self,
+        exposure_id: int,
+        detector: str,
+        amp: str,
+        test: str,
+        instrument: str | None = None,
+        of: str = "",
     ) -> Explained:
         """Explain one test of one part of an exposure.
 
@@ -121,29 +127,36 @@ class Explainer:
             Name.
         instrument
             Which, if several have an exposure of this number.
+        of
+            What was judged of the set that ends with this exposure, such as ``ptc``; that which
+            has such a test if empty.
 
         Raises
         ------
         StopError
             If there is no such thing; the message lists what there is.
         """
-        exposure = self._exposure(exposure_id, instrument)
+        exposure = self._exposure(exposure_id, instrument, of or _set_with(test))
         if detector == NONE:
             return self._of_exposure(exposure, amp, test)
         return self._of_detector(exposure, detector, amp, test)
 
-    def _exposure(self, exposure_id: int, instrument: str | None) -> JudgedExposure:
+    def _exposure(self, exposure_id: int, instrument: str | None, of: str) -> JudgedExposure:
         names = [instrument] if instrument else list(self.parts)
         for name in names:
             if name not in self.parts:
                 raise StopError(f"{name}: the configuration has {', '.join(self.parts)}")
-        found = [e for n in names if (e := judged_exposure(self.ledger, n, exposure_id))]
+        algorithm = algorithm_of(of) if of else ALGORITHM
+        asked = [judged_exposure(self.ledger, name, exposure_id, algorithm) for name in names]
+        found = [exposure for exposure in asked if exposure is not None]
         if len(found) == 1:
             return found[0]
         if found:
             several = ", ".join(e.instrument for e in found)
             raise StopError(f"exposure {exposure_id} is one of {several}: say --instrument")
-        lines = [f"{self.ledger.name}: exposure {exposure_id} has not been judged"]
+        what = f"no {of} that ends with exposure {exposure_id}" if of else f"exposure {exposure_id}"
+        verb = "has been" if of else "has not been"
+        lines = [f"{self.ledger.name}: {what} {verb} judged"]
         for name in names:
             newest = ", ".join(map(str, newest_exposures(self.ledger, name, 5)))
             lines.append(f"  {name}: {f'the newest are {newest}' if newest else 'nothing has'}")
@@ -152,7 +165,8 @@ class Explainer:
     def _of_detector(
         self, exposure: JudgedExposure, detector: str, amp: str, name: str
     ) -> Explained:
-        recorded = self.ledger.results(exposure.instrument, exposure.exposure_id)
+        algorithm = algorithm_of(exposure.calib_type)
+        recorded = self.ledger.results(exposure.instrument, exposure.exposure_id, algorithm)
         result = _detector(recorded.results, detector, exposure)
         where = f"exposure {exposure.exposure_id}, {result.detector_name}"
         if not result.amps and not result.detector_tests:
@@ -190,7 +204,8 @@ class Explainer:
     def _of_exposure(self, exposure: JudgedExposure, amp: str, name: str) -> Explained:
         if amp != NONE:
             raise StopError(f"an exposure as a whole has no amplifier {amp!r}: give - there too")
-        merged = merged_verdicts(self.ledger, exposure, EARLIER + 1)
+        algorithm = algorithm_of(exposure.calib_type)
+        merged = merged_verdicts(self.ledger, exposure, EARLIER + 1, algorithm)
         where = f"exposure {exposure.exposure_id}"
         mine = next((m for m in merged if m.exposure_id == exposure.exposure_id), None)
         if mine is None:
@@ -198,7 +213,8 @@ class Explainer:
         tests = tests_from_dict(mine.document.get("tests") or {})
         test = tests[_chosen(name, list(tests), f"{where}: the exposure has no test")]
         numbers = mine.document.get("metrics") or {}
-        recorded = self.ledger.results(exposure.instrument, exposure.exposure_id).results
+        asked = (exposure.instrument, exposure.exposure_id, algorithm)
+        recorded = self.ledger.results(*asked).results
         used = recorded[0].limits if recorded else ""
         spot = Part(exposure.instrument)
         explained = self._explained(test, numbers, exposure, "exposure", spot, used)
@@ -245,6 +261,7 @@ class Explainer:
             EARLIER,
             before=exposure.end_utc,
             physical_filter=exposure.physical_filter if flat else None,
+            algorithm=algorithm_of(exposure.calib_type),
         )
         return tuple(Earlier(v.exposure_id, v.end_utc, v.value, v.verdict.value) for v in found)
 
@@ -298,6 +315,17 @@ class Explainer:
             f"none: {rule.raise_} exposures of this type must say so, "
             "or most of a larger part at once; or alarms were not on at that time"
         )
+
+
+def _set_with(test: str) -> str:
+    """Return the one type of set that has a test; empty if single exposures have it, or several."""
+    types = {
+        calib_type
+        for (name, _level), known in TESTS.items()
+        if name.casefold() == test.casefold()
+        for calib_type in known.calib_types
+    }
+    return types.pop() if len(types) == 1 and types <= set(SET_TYPES) else ""
 
 
 def _detector(

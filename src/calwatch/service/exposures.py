@@ -8,18 +8,22 @@ from typing import Any
 
 from calwatch.arrivals.job import Job
 from calwatch.butler.model import ExposureRecord
+from calwatch.ledger.sets import results_with_arrays
 from calwatch.ledger.store import Ledger
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.lifecycle import Clock
 from calwatch.service.looking import ExposureInHand
 from calwatch.service.progress import Event, ExposureJudged, RunSummary
-from calwatch.verify.model import DetectorResult
+from calwatch.verify.model import ALGORITHM, DetectorResult, algorithm_of
 
 SHOWN_FAILURES = 5
 """Failures named in the log line of an exposure; the ledger has them all."""
 
-Key = tuple[str, int]
-"""(instrument, exposure id)."""
+_WITH_ARRAYS = algorithm_of("bias_stability")
+"""All detectors are compared exposure by exposure, which takes their arrays."""
+
+Key = tuple[str, int, str]
+"""(instrument, exposure id, algorithm): a set is in hand beside its last exposure."""
 
 
 @dataclass(slots=True)
@@ -70,9 +74,10 @@ class Bookkeeper:
         """Begin or go on with exposures; return what of them is not in hand already."""
         new = []
         for hand in found:
-            book = self._open.get(_key(hand.record))
+            key = _key(hand.record, hand.algorithm)
+            book = self._open.get(key)
             if book is None:
-                book = self._open[_key(hand.record)] = _Open(hand.record, hand.expected)
+                book = self._open[key] = _Open(hand.record, hand.expected)
             elif not hand.jobs:
                 continue  # It is merged when its last detector is in.
             book.record = hand.record
@@ -96,21 +101,25 @@ class Bookkeeper:
 
     def check_off(self, job: Job, seconds: float) -> bool:
         """Note that a detector is recorded; tell whether it was the exposure's last."""
-        book = self._open[_key(job.exposure)]
+        book = self._open[_key_of(job)]
         book.seconds += seconds
         book.waiting.discard(job.detector)
         return not book.waiting and not book.put_off
 
     def put_off(self, job: Job) -> None:
         """Note that a detector must wait for another attempt: its exposure is not finished."""
-        book = self._open[_key(job.exposure)]
+        book = self._open[_key_of(job)]
         book.waiting.discard(job.detector)
         book.put_off.add(job.detector)
 
-    def finish(self, record: ExposureRecord) -> ExposureJudged | None:
+    def finish(self, record: ExposureRecord, algorithm: str = ALGORITHM) -> ExposureJudged | None:
         """Merge all detectors of an exposure and record the verdict; None if it stood already."""
-        book = self._open[_key(record)]
-        recorded = self._ledger.results(record.instrument, record.exposure_id)
+        book = self._open[_key(record, algorithm)]
+        asked = (record.instrument, record.exposure_id, algorithm)
+        if algorithm == _WITH_ARRAYS:
+            recorded = results_with_arrays(self._ledger, *asked)
+        else:
+            recorded = self._ledger.results(*asked)
         merged = self._judging.merge(recorded.results, book.record)
         new = self._ledger.record_exposure(
             merged,
@@ -118,16 +127,18 @@ class Bookkeeper:
             self._clock.now(),
             expected=book.expected,
             last_judgement_id=recorded.last_judgement_id,
+            algorithm=algorithm,
         )
         if not new:
             return None
         return ExposureJudged(book.record, merged, recorded.results, book.seconds)
 
-    def close(self, record: ExposureRecord) -> bool:
+    def close(self, record: ExposureRecord, algorithm: str = ALGORITHM) -> bool:
         """End with an exposure, unless more of it came while it was merged; tell which."""
-        book = self._open.get(_key(record))
+        key = _key(record, algorithm)
+        book = self._open.get(key)
         if book is not None and not book.waiting and not book.put_off:
-            del self._open[_key(record)]
+            del self._open[key]
             return True
         return False
 
@@ -153,5 +164,9 @@ class Bookkeeper:
         self._tell(judged)
 
 
-def _key(record: ExposureRecord) -> Key:
-    return (record.instrument, record.exposure_id)
+def _key(record: ExposureRecord, algorithm: str) -> Key:
+    return (record.instrument, record.exposure_id, algorithm)
+
+
+def _key_of(job: Job) -> Key:
+    return _key(job.exposure, algorithm_of(job.calib_type))

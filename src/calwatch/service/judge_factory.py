@@ -7,6 +7,7 @@ set themselves up while the daemon opens ledger and Butler.
 from __future__ import annotations
 
 from calwatch.arrivals.job import Job
+from calwatch.camera.model import Camera
 from calwatch.isr.switches import needed_calibrations
 from calwatch.service.judge_settings import JudgeSettings
 from calwatch.service.judging import JudgeFactory
@@ -15,6 +16,7 @@ from calwatch.service.unmeasured import unmeasured
 from calwatch.verify.limits import Limits
 from calwatch.verify.merge import merge_exposure
 from calwatch.verify.model import DetectorResult
+from calwatch.verify.sets.needs import NEEDS, needed_of_set
 
 
 def judge_factory(settings: JudgeSettings, in_force: LimitsInForce | None = None) -> JudgeFactory:
@@ -35,7 +37,7 @@ def judge_factory(settings: JudgeSettings, in_force: LimitsInForce | None = None
     limits = in_force or LimitsInForce(settings.limits)
     return JudgeFactory(
         work=work,
-        calib_types=lambda instrument, calib_type: needed_calibrations(
+        calib_types=lambda instrument, calib_type: _needed(
             settings.camera_of(instrument), calib_type
         ),
         unknown=lambda job, reason: unmeasured(job, reason, settings, limits.current),
@@ -44,6 +46,11 @@ def judge_factory(settings: JudgeSettings, in_force: LimitsInForce | None = None
         arguments=worker_arguments(settings, limits.current),
         renew=renew_worker,
     )
+
+
+def _needed(camera: Camera, name: str) -> tuple[str, ...]:
+    """Return the certified calibrations of a type of exposure, or of a set by its name."""
+    return needed_of_set(camera, name) if name in NEEDS else needed_calibrations(camera, name)
 
 
 def worker_arguments(settings: JudgeSettings, limits: Limits) -> tuple[JudgeSettings, Limits]:

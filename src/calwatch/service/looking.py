@@ -9,7 +9,6 @@ from datetime import datetime
 from calwatch.arrivals.job import Job
 from calwatch.arrivals.reconcile import (
     CALIB_TYPES,
-    Candidate,
     Key,
     age,
     candidates,
@@ -21,6 +20,7 @@ from calwatch.errors import WaitError
 from calwatch.ledger.store import Ledger
 from calwatch.service.judging import JudgeFactory, RepositoryLike
 from calwatch.settings import Settings
+from calwatch.verify.model import ALGORITHM
 
 AT_ONCE = 10
 """Exposures of which files and judgements are held at once: a file takes 3 kB while it is asked
@@ -36,6 +36,8 @@ class ExposureInHand:
     """Every detector the Butler has a raw file of."""
     jobs: tuple[Job, ...]
     """Detectors to judge; none if all are judged and only their merged verdict is missing."""
+    algorithm: str = ALGORITHM
+    """Tells the judgement of a set from that of its last exposure."""
 
 
 def look(
@@ -90,33 +92,48 @@ def look(
             worth = candidates(few, raws, judged, recheck_unknown=recheck_unknown, rejudge=rejudge)
             chains: dict[Key, Chain] = {}
             for candidate in worth:
-                chains.update(_chains(repository, candidate, judging, settings.collection))
+                exposure = candidate.exposure
+                detectors = [raw.detector for raw in candidate.raws]
+                answer = chains_of(
+                    repository,
+                    exposure,
+                    candidate.calib_type,
+                    detectors,
+                    judging,
+                    settings.collection,
+                )
+                chains |= {(exposure.exposure_id, number): one for number, one in answer.items()}
             todo = jobs(worth, chains, judged, rejudge=rejudge)
             unmerged = set(ledger.unmerged(instrument, first, exposure_ids=ids))
             found += _in_hand(few, raws, todo, unmerged)
     return sorted(found, key=lambda hand: age(hand.record))
 
 
-def _chains(
+def chains_of(
     repository: RepositoryLike,
-    candidate: Candidate,
+    exposure: ExposureRecord,
+    calib_type: str,
+    detectors: Sequence[int],
     judging: JudgeFactory,
     collection: str | None,
-) -> dict[Key, Chain]:
-    """Ask for the chains of one exposure; a question that fails becomes an empty chain."""
-    exposure = candidate.exposure
-    detectors = [raw.detector for raw in candidate.raws]
+) -> Mapping[int, Chain]:
+    """Return the chain of each detector; a question that fails becomes an empty chain.
+
+    Raises
+    ------
+    WaitError
+        If the Butler is out of reach.
+    """
     types: Sequence[str] = ()
     try:
-        types = judging.calib_types(exposure.instrument, candidate.calib_type)
-        answer = repository.chains(exposure, types, detectors, collection)
+        types = judging.calib_types(exposure.instrument, calib_type)
+        return repository.chains(exposure, types, detectors, collection)
     except WaitError:
         raise
     except Exception as error:  # one bad exposure must not stop the others
         reason = f"the certified chain cannot be found: {error}"
         empty = Chain(collection or "", {}, dict.fromkeys(types, reason), "")
-        return {(exposure.exposure_id, detector): empty for detector in detectors}
-    return {(exposure.exposure_id, detector): chain for detector, chain in answer.items()}
+        return dict.fromkeys(detectors, empty)
 
 
 def _in_hand(

@@ -17,7 +17,7 @@ from calwatch.ledger.store import Ledger
 from calwatch.service.doing import names
 from calwatch.service.patience import Desk
 from calwatch.service.pool import Outcome, PoolError
-from calwatch.verify.model import Verdict
+from calwatch.verify.model import Verdict, algorithm_of
 
 UNSENT_SECONDS = 10.0
 """A job that Kafka did not take is sent again after so long, and brokers that did not let us in are
@@ -187,18 +187,19 @@ class RemoteWorkers:
     def _done(self) -> list[tuple[_Sent, Verdict]]:
         """Ask the ledger which of the jobs sent are judged."""
         waiting = list(self._sent)
-        wanted: dict[str, set[int]] = {}
+        wanted: dict[tuple[str, str], set[int]] = {}
         for sent in waiting:
-            exposure = sent.job.exposure
-            wanted.setdefault(exposure.instrument, set()).add(exposure.exposure_id)
+            wanted.setdefault(_kind(sent.job), set()).add(sent.job.exposure.exposure_id)
         judged = {
-            instrument: self._ledger.judged_keys(instrument, exposure_ids=exposures)
-            for instrument, exposures in wanted.items()
+            (instrument, algorithm): self._ledger.judged_keys(
+                instrument, exposure_ids=exposures, algorithm=algorithm
+            )
+            for (instrument, algorithm), exposures in wanted.items()
         }
         done = []
         for sent in waiting:
             job = sent.job
-            last = judged[job.exposure.instrument].get((job.exposure.exposure_id, job.detector))
+            last = judged[_kind(job)].get((job.exposure.exposure_id, job.detector))
             if last is not None and last.fingerprint.removesuffix(UNMEASURED) == (
                 job.chain.fingerprint
             ):
@@ -223,3 +224,7 @@ class RemoteWorkers:
             self._looking = None
         await self._producer.close()
         self._desk.close()
+
+
+def _kind(job: Job) -> tuple[str, str]:
+    return job.exposure.instrument, algorithm_of(job.calib_type)

@@ -12,12 +12,13 @@ from calwatch.butler.model import ExposureRecord
 from calwatch.errors import CalwatchError, RetryError, WaitError
 from calwatch.service.looking import ExposureInHand
 from calwatch.settings import RetrySettings
+from calwatch.verify.model import ALGORITHM
 
-Key: TypeAlias = tuple[str, int, int]
+Key: TypeAlias = tuple[str, int, int, str]
 
 
 def _key(job: Job) -> Key:
-    return (job.exposure.instrument, job.exposure.exposure_id, job.detector)
+    return (job.exposure.instrument, job.exposure.exposure_id, job.detector, job.calib_type)
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class Retries:
         self._settings = settings
         self._failed: dict[Key, _Failed] = {}
         self._given_up: set[Key] = set()
-        self._unmergeable: set[tuple[str, int]] = set()
+        self._unmergeable: set[tuple[str, int, str]] = set()
 
     def again(self, job: Job, error: CalwatchError, now: float) -> bool:
         """Count a failure; tell whether its cause may pass and another attempt is due later."""
@@ -74,16 +75,18 @@ class Retries:
         self._failed.pop(_key(job), None)
         self._given_up.add(_key(job))
 
-    def give_up_merging(self, record: ExposureRecord) -> None:
+    def give_up_merging(self, record: ExposureRecord, algorithm: str = ALGORITHM) -> None:
         """Do not merge an exposure again before a detector of it is judged anew."""
-        self._unmergeable.add((record.instrument, record.exposure_id))
+        self._unmergeable.add((record.instrument, record.exposure_id, algorithm))
 
     def ready(self, found: Iterable[ExposureInHand], now: float) -> list[ExposureInHand]:
         """Keep what may be done now: not what waits for its next attempt or was given up."""
         ready = []
         for hand in found:
             jobs = tuple(job for job in hand.jobs if self._may(job, now))
-            given_up = (hand.record.instrument, hand.record.exposure_id) in self._unmergeable
+            record = hand.record
+            key = (record.instrument, record.exposure_id, hand.algorithm)
+            given_up = key in self._unmergeable
             if jobs or (not hand.jobs and not given_up):
                 ready.append(replace(hand, jobs=jobs))
         return ready

@@ -51,6 +51,17 @@ def exposure_of(
             "physical_filter": job.exposure.physical_filter,
             "limits_digest": limits.digest,
             "raw": {"uuid": job.raw.uuid, "run": job.raw.run, "uri": job.raw.uri},
+            **_members(job),
         },
         warnings=tuple(warnings),
     )
+
+
+def _members(job: Job) -> dict[str, Any]:
+    """Return the exposures of a set, and where their files are."""
+    if not job.members:
+        return {}
+    return {
+        "members": [member.exposure.exposure_id for member in job.members],
+        "raws": [member.raw.uri for member in job.members],
+    }

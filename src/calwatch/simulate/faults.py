@@ -78,6 +78,24 @@ KINDS: Mapping[str, FaultKind] = {
         types=("flat",),
         tests=("SATURATION", "NOISE"),
     ),
+    "lamp_drift": FaultKind(
+        "the flat lamp is `factor` times as bright",
+        {"factor": 1.03},
+        types=("flat",),
+        tests=("UNKNOWN",),
+    ),
+    "hot_pixels": FaultKind(
+        "`count` pixels have become hot: `rate` e-/s",
+        {"count": 200, "rate": 50.0},
+        types=("dark",),
+        tests=("NEW_BRIGHT_PIXELS",),
+    ),
+    "charge_loss": FaultKind(
+        "`cti` more charge is lost in each serial transfer",
+        {"cti": 2e-5},
+        types=("flat",),
+        tests=("SERIAL_CTI",),
+    ),
     "wrong_sequencer": FaultKind(
         "the sequencer keywords name another file",
         {"file": "FP_TEST_v1.seq"},
@@ -214,6 +232,8 @@ def frame_effects(
     jumps: dict[str, float] = {}
     shifts: dict[str, tuple[BiasShiftEffect, ...]] = {}
     stuck: dict[str, int] = {}
+    hot: dict[str, tuple[int, float]] = {}
+    lost: dict[str, float] = {}
     leak, lamp = 0.0, 1.0
     for fault in faults:
         amps = fault.amps(detector) if fault.touches(exposure) else ()
@@ -233,8 +253,12 @@ def frame_effects(
             leak += float(values["rate"])
         elif fault.kind == "lamp_off" and amps:
             lamp = 0.0
-        elif fault.kind == "saturated_flat" and amps:
+        elif fault.kind in ("saturated_flat", "lamp_drift") and amps:
             lamp *= float(values["factor"])
+        elif fault.kind == "hot_pixels":
+            hot.update({a: (int(values["count"]), float(values["rate"])) for a in amps})
+        elif fault.kind == "charge_loss":
+            lost.update({a: lost.get(a, 0.0) + float(values["cti"]) for a in amps})
     return FrameEffects(
         noise_factor=factors["read_noise"],
         gain_factor=factors["gain_step"],
@@ -243,6 +267,8 @@ def frame_effects(
         stuck=stuck,
         leak_rate=leak,
         lamp_factor=lamp,
+        hot_pixels=hot,
+        lost_charge=lost,
     )
 
 
@@ -314,7 +340,7 @@ def _types(spec: str, kind_name: str, kind: FaultKind, given: Mapping[str, str])
     if "type" not in given:
         return kind.types
     if given["type"] not in FRAME_TYPES or (
-        kind_name in ("lamp_off", "saturated_flat") and given["type"] != "flat"
+        kind_name in ("lamp_off", "lamp_drift", "saturated_flat") and given["type"] != "flat"
     ):
         raise StopError(f"fault {spec!r}: type={given['type']} has no {kind_name}")
     return (given["type"],)
@@ -375,7 +401,7 @@ def _rows(fault: Fault, detector: Detector) -> tuple[int, int]:
 def _check_values(fault: Fault, detectors: Sequence[Detector]) -> None:
     values = fault.values
     name = f"fault {fault.spec!r}"
-    for key in ("factor", "rate", "keep"):
+    for key in ("factor", "rate", "keep", "count", "cti"):
         if key in values and float(values[key]) <= 0:
             raise StopError(f"{name}: {key} must be above 0")
     if "keep" in values and float(values["keep"]) >= 1:

@@ -28,6 +28,7 @@ _GAUSSIAN_LEVEL = 200.0
 _FRAME_STREAM = 3
 _SESSION_STREAM = 4
 _LAMP_STREAM = 5
+_HOT_STREAM = 6
 
 
 def make_frame(
@@ -61,11 +62,13 @@ def make_frame(
     for index, amp in enumerate(amps):
         rng = _frame_rng(truth, exposure, index)
         amp_truth = truth.amps[amp.name]
-        charge = _collect(maps, index, amp_truth, exposure, level, effects.leak_rate, rng)
+        hot = _hot_pixels(truth, index, amp, effects)
+        charge = _collect(maps, index, amp_truth, exposure, level, effects.leak_rate, hot, rng)
         seconds = exposure.dark_time + READOUT_SECONDS / 2
         add_cosmic_rays(charge, truth.cosmic_rate, seconds, rng)
         curvature = -amp_truth.nonlinearity / NONLINEARITY_REFERENCE / amp_truth.gain
-        _read_out(charge, amp, amp_truth, curvature, signal[index])
+        cti = amp_truth.cti + effects.lost_charge.get(amp.name, 0.0)
+        _read_out(charge, amp, amp_truth, cti, curvature, signal[index])
         rng.standard_normal(out=noise[index], dtype=np.float32)
     pixels = np.empty(shape, dtype=np.int32)
     digitise(
@@ -116,12 +119,15 @@ def _collect(
     exposure: SimulatedExposure,
     level: float,
     leak_rate: float,
+    hot: tuple[IntArray, float],
     rng: np.random.Generator,
 ) -> FloatArray:
     """Charge of the imaging pixels with its shot noise, e-."""
     response = maps.response[index]
     dark = exposure.dark_time
     mean = maps.dark_rate[index] * np.float32(dark)
+    places, rate = hot
+    mean.flat[places] += np.float32(rate * dark)
     light = level + leak_rate * dark
     if light != 0.0:
         mean += response * np.float32(light)
@@ -134,12 +140,27 @@ def _collect(
     return charge
 
 
+def _hot_pixels(
+    truth: DetectorTruth, index: int, amp: Amplifier, effects: FrameEffects
+) -> tuple[IntArray, float]:
+    """Return which pixels have become hot, and their e-/s: the same in every frame."""
+    count, rate = effects.hot_pixels.get(amp.name, (0, 0.0))
+    rng = np.random.default_rng([truth.seed, truth.number, index, _HOT_STREAM])
+    size = amp.data.area
+    return rng.choice(size, min(count, size), replace=False).astype(np.int32), rate
+
+
 def _read_out(
-    charge: FloatArray, amp: Amplifier, amp_truth: AmpTruth, curvature: float, out: FloatArray
+    charge: FloatArray,
+    amp: Amplifier,
+    amp_truth: AmpTruth,
+    cti: float,
+    curvature: float,
+    out: FloatArray,
 ) -> None:
     """Move the charge of the imaging pixels through the serial register into the raw frame."""
     rows = slice(amp.data.y0, amp.data.y1)
-    transfer(charge, amp_truth.full_well, amp_truth.cti, amp.data.x0, curvature, out[rows])
+    transfer(charge, amp_truth.full_well, cti, amp.data.x0, curvature, out[rows])
 
 
 def _per_amp(

@@ -17,6 +17,7 @@ def add_exposures(
     biases: int | None = None,
     darks: int | None = None,
     flats: int | None = None,
+    pairs: int | None = None,
     faults: Sequence[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[int, ...]:
@@ -28,8 +29,9 @@ def add_exposures(
     ----------
     root
         Repository made by `calwatch.simulate.repository.simulate`.
-    biases, darks, flats
-        Exposures of each kind; as in the nights before if None.
+    biases, darks, flats, pairs
+        Exposures of each kind, and pairs of flats of a photon transfer curve; as in the nights
+        before if None.
     faults
         Specifications; without ``night`` they hold for the new night only.
     progress
@@ -49,6 +51,7 @@ def add_exposures(
         biases=plan.biases if biases is None else biases,
         darks=plan.darks if darks is None else darks,
         flats=plan.flats if flats is None else flats,
+        pairs=plan.pairs if pairs is None else pairs,
     )
     setup = set_up(plan)
     night = 1 + max((int(exposure["night"]) for exposure in truth.exposures), default=0)

@@ -69,6 +69,10 @@ class FrameEffects:
     leak_rate: float = 0.0
     """e-/s of stray light while the exposure lasts."""
     lamp_factor: float = 1.0
+    hot_pixels: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    """Number and e-/s of pixels that have become hot; where they lie follows from the seed."""
+    lost_charge: Mapping[str, float] = field(default_factory=dict)
+    """Charge lost per serial transfer besides what is always lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ class SimulationPlan:
     darks: int = 3
     flats: int = 3
     """Exposures of each kind in one night; flats in each filter."""
+    pairs: int = 0
+    """Pairs of flats of a nightly photon transfer curve."""
     filters: tuple[str, ...] = ()
     dark_time: float = 30.0
     """Seconds, of the daily darks."""
@@ -102,6 +104,7 @@ class SimulationPlan:
             "biases": 0,
             "darks": 0,
             "flats": 0,
+            "pairs": 0,
             "calib_biases": 2,
             "calib_darks": 2,
             "calib_flats": 2,
@@ -205,13 +208,17 @@ def first_session(setup: Setup) -> list[SimulatedExposure]:
     plan = setup.plan
     clock = _Clock(setup, FIRST_DAY, _EVENING_UTC_HOUR, 1, "generation 1", 0)
     exposures = list(_build_sets(setup, clock, SESSION_TYPES))
+    return exposures + _ramp(setup, clock, plan.ramp_pairs, "build_ptc")
+
+
+def _ramp(setup: Setup, clock: _Clock, pairs: int, reason: str) -> list[SimulatedExposure]:
+    """Take pairs of flats from faint to bright."""
     low, high = RAMP_RANGE[0], _brightest(setup)
-    step = (high / low) ** (1.0 / (plan.ramp_pairs - 1))
-    for pair in range(plan.ramp_pairs):
+    step = (high / low) ** (1.0 / max(pairs - 1, 1))
+    exposures: list[SimulatedExposure] = []
+    for pair in range(pairs):
         seconds = low * step**pair / FLAT_RATE
-        exposures += clock.take(
-            "flat", 2, "build_ptc", seconds, FLAT_RATE * seconds, setup.filters[0]
-        )
+        exposures += clock.take("flat", 2, reason, seconds, FLAT_RATE * seconds, setup.filters[0])
     return exposures
 
 
@@ -231,7 +238,7 @@ def second_session(setup: Setup) -> list[SimulatedExposure]:
 
 
 def night_exposures(setup: Setup, night: int) -> list[SimulatedExposure]:
-    """Daily set of one night, from 1: biases, darks, and flats in each filter."""
+    """Daily set of one night, from 1: biases, darks, flats in each filter, pairs of flats."""
     plan = setup.plan
     clock = _Clock(setup, day_of(night), _EVENING_UTC_HOUR, 1, f"night {night}", night)
     exposures = clock.take("bias", plan.biases, "daily_bias", 0.0, 0.0, setup.filters[0])
@@ -239,7 +246,7 @@ def night_exposures(setup: Setup, night: int) -> list[SimulatedExposure]:
     for name in setup.filters:
         seconds = FLAT_ELECTRONS / FLAT_RATE
         exposures += clock.take("flat", plan.flats, "daily_flat", seconds, FLAT_ELECTRONS, name)
-    return exposures
+    return exposures + _ramp(setup, clock, plan.pairs, "daily_ptc")
 
 
 def _build_sets(setup: Setup, clock: _Clock, types: Sequence[str]) -> Iterator[SimulatedExposure]:

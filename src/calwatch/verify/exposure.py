@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from calwatch.verify.limits import Limits
-from calwatch.verify.model import ALGORITHM, DetectorResult, Verdict
+from calwatch.verify.model import DetectorResult, Verdict, algorithm_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def unknown_result(
         detector_metrics={},
         detector_tests={},
         provenance=dict(exposure.provenance),
-        algorithm=ALGORITHM,
+        algorithm=algorithm_of(exposure.calib_type),
         limits=limits.label,
         warnings=exposure.warnings,
     )

@@ -20,11 +20,11 @@ from calwatch.verify.inputs import reference_fault
 from calwatch.verify.limits import ActiveTest, Limits, Part
 from calwatch.verify.metrics import Level
 from calwatch.verify.model import (
-    ALGORITHM,
     AmpResult,
     DetectorResult,
     TestResult,
     Verdict,
+    algorithm_of,
     worst,
 )
 from calwatch.verify.reasons import detector_reason, fault_reason, missing_reason
@@ -161,7 +161,7 @@ def judge_numbers(
             "sequencer": dict(exposure.sequencer),
             "missing": missing,
         },
-        algorithm=ALGORITHM,
+        algorithm=algorithm_of(exposure.calib_type),
         limits=limits.label,
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -243,7 +243,7 @@ class _Judge:
             label = f"{subject} {test.spec.name}".strip()
             return unknown_test(test, f"{label} unknown: {why}", value)
         result = evaluate(test, numbers, subject)
-        if result is None:
+        if result is None and numbers.get(test.spec.metric) is not None:
             reference = test.spec.reference
             self.warnings.append(f"{test.spec.name} not tested: there is no {reference}")
         return result

@@ -230,7 +230,13 @@ class TestSpec(_Strict):
     def _name_problems(self) -> list[str]:
         test = TESTS.get((self.name, self.level))
         if test is None:
-            known = ", ".join(sorted(name for name, level in TESTS if level == self.level))
+            known = ", ".join(
+                sorted(
+                    name
+                    for (name, level), test in TESTS.items()
+                    if level == self.level and set(self.calib_types) & set(test.calib_types)
+                )
+            )
             return [f"name: {self.name!r} is no {self.level} test (known: {known})"]
         return [
             f"calib_types: {self.name} is no test of a {calib_type}"
@@ -246,7 +252,11 @@ class TestSpec(_Strict):
                 continue
             metric = METRICS.get(name)
             if metric is None or metric.level != self.level:
-                known = ", ".join(m.name for m in METRICS.values() if m.level == self.level)
+                known = ", ".join(
+                    m.name
+                    for m in METRICS.values()
+                    if m.level == self.level and set(self.calib_types) & set(m.calib_types)
+                )
                 problems.append(f"{field}: {name!r} is no {self.level} metric (known: {known})")
                 continue
             problems += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -18,6 +18,7 @@ from calwatch.verify.model import (
     Verdict,
     worst,
 )
+from calwatch.verify.sets.raft_correlation import exposure_metrics
 
 SHOWN = 3
 """Failures and detectors named in full in a reason; the rest is counted."""
@@ -52,7 +53,8 @@ def merge_exposure(
         raise ValueError(f"expected the detectors of one exposure, got {len(keys)} exposures")
     ((instrument, exposure_id, calib_type),) = keys
     ordered = sorted(results, key=lambda r: r.detector)
-    metrics = _metrics(ordered) if calib_type == "flat" else {}
+    measure = _METRICS.get(calib_type)
+    metrics = measure(ordered) if measure else {}
     tests = _tests(limits, calib_type, instrument, end_utc, metrics)
     absent = sorted(set(expected) - {r.detector_name for r in ordered})
     verdicts = [r.verdict for r in ordered] + [t.verdict for t in tests.values() if t.counts]
@@ -94,13 +96,20 @@ def merge_run(exposures: Sequence[ExposureResult]) -> RunResult:
     )
 
 
-def _metrics(results: Sequence[DetectorResult]) -> dict[str, float | None]:
+def _of_flats(results: Sequence[DetectorResult]) -> dict[str, float | None]:
     """Return mean and scatter (N) of the detectors' means (cp_verify ``verifyFlat.py``)."""
     means = [mean for r in results if (mean := r.detector_metrics.get("DET_MEAN")) is not None]
     return {
         "EXP_MEAN": float(np.mean(means)) if means else None,
         "EXP_SCATTER": float(np.std(means)) if means else None,
     }
+
+
+_METRICS: Mapping[str, Callable[[Sequence[DetectorResult]], dict[str, float | None]]] = {
+    "flat": _of_flats,
+    "bias_stability": exposure_metrics,
+}
+"""What is measured of all detectors together."""
 
 
 def _tests(

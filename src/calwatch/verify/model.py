@@ -7,8 +7,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from calwatch.verify.definitions.model import FRAME_TYPES
+
 ALGORITHM = "1"
 """Version of everything that can change a number. Part of the ledger's key."""
+
+_FRAMES = frozenset(FRAME_TYPES)
+
+
+def algorithm_of(calib_type: str) -> str:
+    """Return the version of what judges a type, such as ``1`` of a bias and ``ptc 1`` of a set.
+
+    A set is judged under its last exposure, which has a judgement of its own: the algorithm tells
+    them apart.
+    """
+    return ALGORITHM if calib_type in _FRAMES else f"{calib_type} {ALGORITHM}"
 
 
 class Verdict(StrEnum):

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from calwatch.calibrations.model import CalibrationSet
 from calwatch.verify.definitions.ptc import METRICS
@@ -23,13 +22,6 @@ MEAN = np.geomspace(500, 45_000, 15)
 COUNT, COLUMNS = 900_000.0, 96
 NAMES = ("C10", "C11", "C01", "C00")
 LIMITS = {profile: load_limits(profile) for profile in ("dmtn101", "cp_verify")}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """As in the commands: threads of the linear algebra only wait for each other here."""
-    with threadpool_limits(1):
-        yield
 
 
 def _points(seed=1, means=MEAN, gain=GAIN, a00=A00, noise=NOISE, noise_slope=0.0, names=NAMES):

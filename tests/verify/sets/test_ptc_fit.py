@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
-from threadpoolctl import threadpool_limits
 
 from calwatch.verify.sets.ptc_fit import before_turnoff, fit_curve, select_and_fit
 from calwatch.verify.sets.ptc_full import fit_full
@@ -18,13 +17,6 @@ MEAN = np.geomspace(600, 60_000, 15)
 COUNT = np.full(MEAN.size, 900_000.0)
 OFFSET = (NOISE / GAIN) ** 2
 AMPLIFIERS = 300
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """As in the commands: threads of the linear algebra only wait for each other here."""
-    with threadpool_limits(1):
-        yield
 
 
 def _variance(rng, mean=MEAN, gain=GAIN, count=900_000):

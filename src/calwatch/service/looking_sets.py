@@ -1,0 +1,287 @@
+"""Looking for sets of exposures that are to be judged, beside single exposures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from calwatch.arrivals.job import Job, Member
+from calwatch.arrivals.reconcile import CALIB_TYPES, UNMEASURED, age, first_day_obs
+from calwatch.arrivals.sets import ANALYSES, ExposureSet, Grouping, SetKind, find_sets
+from calwatch.butler.model import Chain, ExposureRecord, RawDataset
+from calwatch.ledger.queries import Judged
+from calwatch.ledger.sets import earlier_numbers, judged_pairs, light
+from calwatch.ledger.store import Ledger
+from calwatch.service.judging import JudgeFactory, RepositoryLike
+from calwatch.service.looking import ExposureInHand, chains_of, look
+from calwatch.settings import SetSettings, Settings
+from calwatch.verify.model import Verdict, algorithm_of
+from calwatch.verify.sets.model import Earlier
+from calwatch.verify.sets.needs import NEEDS, need_name
+
+
+def look_for_sets(
+    repository: RepositoryLike,
+    ledger: Ledger,
+    judging: JudgeFactory,
+    settings: Settings,
+    now: datetime,
+    only: Mapping[str, Collection[int]] | None = None,
+    *,
+    recheck_unknown: bool,
+    rejudge: bool,
+) -> list[ExposureInHand]:
+    """Return all sets with something to do, the oldest first; as `calwatch.service.looking.look`.
+
+    A set is looked for among all exposures of its day, whichever of them woke us.
+
+    Raises
+    ------
+    WaitError
+        If the Butler or the ledger is out of reach.
+    """
+    if not settings.sets.kinds:
+        return []
+    first = first_day_obs(now, settings.look_back_days)
+    found: list[ExposureInHand] = []
+    for instrument in settings.instruments:
+        wanted = None if only is None else frozenset(only.get(instrument, ()))
+        if wanted is not None and not wanted:
+            continue
+        days = first if wanted is None else min(number // 100_000 for number in wanted)
+        exposures = repository.exposures(
+            instrument,
+            where=settings.where,
+            observation_types=CALIB_TYPES,
+            since_day_obs=days if first is None or days is None else max(first, days),
+        )
+        asking = _Look(repository, ledger, judging, settings, instrument, now)
+        for one in _sets(exposures, ledger, settings.sets, instrument, now, first):
+            if wanted is None or wanted & {member.exposure_id for member in one.members}:
+                found += asking.at(one, recheck_unknown=recheck_unknown, rejudge=rejudge)
+    return sorted(found, key=lambda hand: age(hand.record))
+
+
+def look_at_all(
+    repository: RepositoryLike,
+    ledger: Ledger,
+    judging: JudgeFactory,
+    settings: Settings,
+    now: datetime,
+    only: Mapping[str, Collection[int]] | None = None,
+    *,
+    recheck_unknown: bool,
+    rejudge: bool,
+) -> list[ExposureInHand]:
+    """Return all exposures, and then all sets, with something to do: what the daemon does next.
+
+    Raises
+    ------
+    WaitError
+        If the Butler or the ledger is out of reach.
+    """
+    asked = (repository, ledger, judging, settings, now, only)
+    single = look(*asked, recheck_unknown=recheck_unknown, rejudge=rejudge)
+    return single + look_for_sets(*asked, recheck_unknown=recheck_unknown, rejudge=rejudge)
+
+
+def grouping_of(settings: SetSettings) -> Grouping:
+    """Return how sets are found."""
+    return Grouping(
+        settings.pair_by,
+        settings.time_tolerance,
+        settings.flux_tolerance,
+        timedelta(seconds=settings.wait_seconds),
+        settings.least_levels,
+        settings.least_frames,
+    )
+
+
+def fingerprint_of(chain: Chain, members: Sequence[Member]) -> str:
+    """Return what names a set and the chain it is judged against: who came late changes it."""
+    return f"{chain.fingerprint}{_hash_of(members)}"
+
+
+def _hash_of(members: Sequence[Member]) -> str:
+    ids = " ".join(str(member.exposure.exposure_id) for member in members)
+    return f"/{hashlib.sha256(ids.encode()).hexdigest()[:8]}"
+
+
+def _sets(
+    exposures: Sequence[ExposureRecord],
+    ledger: Ledger,
+    settings: SetSettings,
+    instrument: str,
+    now: datetime,
+    first: int | None,
+) -> list[ExposureSet]:
+    flats = [e.exposure_id for e in exposures if e.observation_type.strip().lower() == "flat"]
+    return find_sets(
+        exposures,
+        now,
+        grouping_of(settings),
+        paired=judged_pairs(ledger, instrument, first) if flats else (),
+        light=light(ledger, instrument, flats) if settings.pair_by == "flux" else None,
+    )
+
+
+class _Look:
+    """Asks what remains to be done of one set after the other."""
+
+    def __init__(
+        self,
+        repository: RepositoryLike,
+        ledger: Ledger,
+        judging: JudgeFactory,
+        settings: Settings,
+        instrument: str,
+        now: datetime,
+    ) -> None:
+        self._repository = repository
+        self._ledger = ledger
+        self._judging = judging
+        self._settings = settings
+        self._instrument = instrument
+        self._now = now
+
+    def at(self, one: ExposureSet, *, recheck_unknown: bool, rejudge: bool) -> list[ExposureInHand]:
+        """Return what is to be done of one set, kind by kind."""
+        kinds = [kind for kind in ANALYSES[one.kind] if kind in self._settings.sets.kinds]
+        merged = {kind: self._merged(one, kind) for kind in kinds}
+        if not recheck_unknown and not rejudge and all(merged.values()):
+            return []
+        raws: dict[int, dict[int, RawDataset]] = {}
+        for raw in self._repository.raws(self._instrument, [m.exposure_id for m in one.members]):
+            raws.setdefault(raw.detector, {})[raw.exposure_id] = raw
+        found = []
+        for kind in kinds:
+            jobs = self._jobs(one, kind, raws, recheck_unknown=recheck_unknown, rejudge=rejudge)
+            if jobs or (raws and not merged[kind] and self._judged(one, kind)):
+                found.append(
+                    ExposureInHand(one.last, tuple(sorted(raws)), jobs, algorithm_of(kind))
+                )
+        return found
+
+    def _judged(self, one: ExposureSet, kind: str) -> Mapping[tuple[int, int], Judged]:
+        return self._ledger.judged_keys(
+            self._instrument, algorithm=algorithm_of(kind), exposure_ids=[one.last.exposure_id]
+        )
+
+    def _merged(self, one: ExposureSet, kind: str) -> bool:
+        """Tell whether the merged verdict of a set stands, and is that of all its judgements."""
+        number, algorithm = one.last.exposure_id, algorithm_of(kind)
+        if self._ledger.unmerged(self._instrument, algorithm=algorithm, exposure_ids=[number]):
+            return False
+        return bool(self._judged(one, kind))
+
+    def _jobs(
+        self,
+        one: ExposureSet,
+        kind: str,
+        raws: Mapping[int, Mapping[int, RawDataset]],
+        *,
+        recheck_unknown: bool,
+        rejudge: bool,
+    ) -> tuple[Job, ...]:
+        judged = self._judged(one, kind)
+        lasts = {detector: judged.get((one.last.exposure_id, detector)) for detector in raws}
+        members = {detector: _members(one, files) for detector, files in raws.items()}
+        worth = [
+            detector
+            for detector, last in sorted(lasts.items())
+            if (len(members[detector]) == len(one.members) or self._settled(one))
+            and (
+                last is None
+                or not _is_of(last, members[detector])
+                or rejudge
+                or (recheck_unknown and last.verdict is Verdict.UNKNOWN)
+            )
+        ]
+        if not worth:
+            return ()
+        collection = self._settings.collection
+        need = need_name(kind, one.last.observation_type.strip().lower())
+        chains = chains_of(self._repository, one.last, need, worth, self._judging, collection)
+        ready = self._points(one, kind, worth)
+        jobs = []
+        for detector in worth:
+            if detector not in ready or detector not in chains:
+                continue
+            job = _job(one, kind, detector, members[detector], chains[detector], ready[detector])
+            if _is_missing(lasts[detector], job, rejudge):
+                jobs.append(job)
+        return tuple(jobs)
+
+    def _settled(self, one: ExposureSet) -> bool:
+        """Tell whether no file of a set is waited for any more."""
+        wait = timedelta(seconds=self._settings.sets.wait_seconds)
+        return one.last.end_utc is None or self._now - one.last.end_utc > wait
+
+    def _points(
+        self, one: ExposureSet, kind: str, detectors: Collection[int]
+    ) -> dict[int, tuple[Earlier, ...]]:
+        """Return the earlier numbers of each detector that can be judged now."""
+        need = NEEDS[need_name(kind, one.last.observation_type.strip().lower())]
+        if not need.numbers_of:
+            return dict.fromkeys(detectors, ())
+        sources = one.pairs if one.kind is SetKind.SEQUENCE else one.members
+        times = {source.exposure_id: source.exposure_time for source in sources}
+        algorithm = algorithm_of(need.numbers_of)
+        there = self._ledger.judged_keys(
+            self._instrument, algorithm=algorithm, exposure_ids=list(times)
+        )
+        numbers = earlier_numbers(
+            self._ledger,
+            self._instrument,
+            times,
+            need.metrics,
+            need.numbers_of,
+            arrays=need.arrays,
+        )
+        return {
+            detector: tuple(numbers.get(detector, ()))
+            for detector in detectors
+            if all((number, detector) in there for number in times)
+        }
+
+
+def _members(one: ExposureSet, files: Mapping[int, RawDataset]) -> tuple[Member, ...]:
+    """Return the exposures of a set of which a detector has a raw file."""
+    return tuple(
+        Member(exposure, files[exposure.exposure_id])
+        for exposure in one.members
+        if exposure.exposure_id in files
+    )
+
+
+def _job(
+    one: ExposureSet,
+    kind: str,
+    detector: int,
+    members: tuple[Member, ...],
+    chain: Chain,
+    earlier: tuple[Earlier, ...],
+) -> Job:
+    why_not = one.why_not
+    there = {member.exposure.exposure_id for member in members}
+    absent = [e.obs_id for e in one.members if e.exposure_id not in there]
+    if absent and not why_not and one.kind is SetKind.PAIR:
+        why_not = f"half of the pair is missing: there is no raw file of {', '.join(absent)}"
+    own = replace(chain, fingerprint=fingerprint_of(chain, members))
+    return Job(one.last, kind, detector, members[-1].raw, own, members, earlier, why_not)
+
+
+def _is_of(last: Judged, members: Sequence[Member]) -> bool:
+    """Tell whether a judgement is of these exposures."""
+    return last.fingerprint.removesuffix(UNMEASURED).endswith(_hash_of(members))
+
+
+def _is_missing(last: Judged | None, job: Job, rejudge: bool) -> bool:
+    """Tell whether a set has no judgement of these members, or an UNKNOWN that may change."""
+    if last is None or not _is_of(last, job.members):
+        return True
+    if last.verdict is Verdict.UNKNOWN:
+        return last.fingerprint != job.chain.fingerprint and not job.why_not
+    return rejudge and last.fingerprint != job.chain.fingerprint
