@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from episodes import make_alarm, make_transition
 from night_scene import DAY, EVENING, take_nights
 from set_scene import (
     BENT,
@@ -22,6 +24,7 @@ from set_scene import (
 )
 from web_scene import Client, HandClock, make_scene
 
+from calwatch.ledger.alarms import Written
 from calwatch.ledger.store import Ledger
 
 PTC = f"/exposures/LSSTCam/{SEQUENCE}/{DETECTOR}?of=ptc"
@@ -259,3 +262,13 @@ def test_an_amplifier_still_shows_the_exposure_itself(sets: Client) -> None:
     where = f"/amplifiers/LSSTCam/{DETECTOR}/C00?type=flat&exposure={SEQUENCE}"
     assert "The frame of flat" in text(sets, where)
     assert "The frame of flat" in text(sets, where.replace("type=flat", "type=bias"))
+
+
+@pytest.mark.parametrize(("kind", "behind"), [("ptc", "?of=ptc"), ("bias", "")])
+def test_an_alarm_leads_to_the_set_that_raised_it(scene, client, kind: str, behind: str) -> None:
+    alarm = make_alarm()
+    alarm = replace(alarm, symptoms=(replace(alarm.symptoms[0], calib_type=kind),))
+    written = Written({"n": 1}, [alarm], [make_transition(alarm)])
+    scene.store.step("LSSTCam", lambda _: written, "test")
+    page = client.get("/alarms/1").text
+    assert f'href="/exposures/LSSTCam/{alarm.exposure_id}{behind}"' in page

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from calwatch.alarms.model import Alarm, Numbered
 from calwatch.service.alarm_words import grade_words, handling_words, severity_words
+from calwatch.web.of import address
 from calwatch.web.tables import Column, Table
 
 ALARMS = (
@@ -81,7 +82,7 @@ def values_table(request: Request, alarm: Alarm) -> Table:
             found = {}
             if sample.exposure_id:
                 where = {"instrument": instrument, "exposure_id": sample.exposure_id}
-                found["exposure"] = request.url_for("exposure", **where).path
+                found["exposure"] = address(request, symptom.calib_type, "exposure", **where)
             detector, _, amp = symptom.part.partition("/")
             if amp:
                 place = {"instrument": instrument, "detector": detector, "amp": amp}
