@@ -125,9 +125,24 @@ def test_a_dead_amplifier_is_one_alarm_and_not_one_more_for_each_kind_of_set() -
     assert feed(again, *later[8:]) == []
     # Where no exposure says that it is dead, the set does.
     other = book()
-    assert feed(other, *(result(n, amps=dead) for n in (1, 2))) == [
-        (What.RAISED, f"LSSTCam.incomplete-set.gain.{AMP}")
+    assert feed(other, *(result(n, "defects", 5, amps=dead) for n in (1, 2))) == [
+        (What.RAISED, f"LSSTCam.incomplete-set.defects.{AMP}")
     ]
+
+
+@pytest.mark.parametrize("kind", ["gain", "cti"])
+def test_amplifiers_that_a_bright_pair_cannot_measure_are_no_news(kind: str) -> None:
+    """A sequence has pairs above the turnoff on purpose; a pair as a whole is another thing."""
+    found = seen(result(7, kind, amps={"C05": amp(reason="C05: it is saturated")}))
+    assert found.bad == {}
+    assert (CCD, INCOMPLETE) in found.good
+    assert (AMP, INCOMPLETE) not in found.good
+
+
+def test_flats_without_a_bright_feature_say_nothing() -> None:
+    tests = {"NO_SIGNIFICANT_DETECTION": judged("NO_SIGNIFICANT_DETECTION", 0.0)}
+    found = seen(result(7, "crosstalk", 6, verdict=Verdict.UNKNOWN, detector_tests=tests))
+    assert (found.bad, found.good) == ({}, {})
 
 
 def test_a_set_and_its_last_exposure_are_counted_apart() -> None:

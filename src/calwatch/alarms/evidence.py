@@ -24,6 +24,9 @@ CHAIN = "CHAIN"
 INCOMPLETE = "INCOMPLETE"
 """What stands where a test has its name, for problems that are no failed tests."""
 
+_OF_PAIRS = ("gain", "cti")
+"""A curve has pairs above the turnoff on purpose: their amplifiers are no incomplete sets."""
+
 Spot = tuple[str, str]
 """(part, test)."""
 
@@ -171,6 +174,12 @@ def is_near(test: TestResult, margin: float) -> bool:
     )
 
 
+def _says_nothing(result: DetectorResult) -> bool:
+    """Tell whether a set is no evidence: a flat without a partner, or flats without a feature."""
+    lone = len(result.provenance.get("members") or ()) == 1
+    return lone or (not result.amps and bool(result.detector_tests))
+
+
 @dataclass(slots=True)
 class _Reader:
     """Reads results into a sighting."""
@@ -183,8 +192,8 @@ class _Reader:
         # A set that cannot be measured is no unreadable file, nor a masked amplifier: single
         # exposures tell of those.
         is_set = result.calib_type in SET_TYPES
-        if is_set and len(result.provenance.get("members") or ()) == 1:
-            return  # A flat without a partner says nothing of the camera.
+        if is_set and _says_nothing(result):
+            return
         family, test = ("incomplete-set", INCOMPLETE) if is_set else ("unreadable", UNREADABLE)
         if not result.amps:
             self._unknown(family, name, test, result.reason, result.calib_type if is_set else "")
@@ -203,10 +212,10 @@ class _Reader:
         for amp, judged in result.amps.items():
             part = amp_part(name, amp)
             if is_fault(amp, judged.reason) and judged.verdict is Verdict.UNKNOWN:
-                if is_set:
-                    self._unknown(family, part, test, judged.reason, result.calib_type)
-                else:
+                if not is_set:
                     self._unknown("masked", part, MASKED, judged.reason)
+                elif result.calib_type not in _OF_PAIRS:
+                    self._unknown(family, part, test, judged.reason, result.calib_type)
                 continue
             self.seen.good[part, INCOMPLETE if is_set else MASKED] = None
             self.tests(part, judged.tests, chain)
