@@ -272,6 +272,7 @@ def measure(given: argparse.Namespace, folder: Path) -> Result:
             "ledger": url, "workers": 2, "metrics_port": visits.metrics_port,
             "web": {"port": visits.page_port}, "calibration_cache_bytes": CACHE_BYTES,
             "kafka": {"sal_subname": SUBNAME, "prefix": PREFIX, "group": SUBNAME},
+            "sets": {"kinds": []},  # the plan and what is expected of it are of single exposures
             **given.settings,
         }  # fmt: skip
         known = {

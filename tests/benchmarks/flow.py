@@ -118,6 +118,7 @@ class Bench:
             workers=1,
             look_back_days=None,
             interval_seconds=3600,
+            sets={"kinds": ()},  # what one exposure costs is measured
             kafka={"sal_subname": SUBNAME, "prefix": f"lsst.cp.{SUBNAME}", "group": SUBNAME},
         )
         self.ledger = Ledger.open(self.settings.ledger, publishing=True)

@@ -147,6 +147,7 @@ def daemon(folder: Path, root: Path, kafka: str, registry: str, more: dict) -> I
         "look_back_days": None,
         "interval_seconds": 3600,
         "alarms": {"enabled": False},
+        "sets": {"kinds": []},  # what one exposure costs is measured
         "kafka": {"sal_subname": SUBNAME, "prefix": PREFIX, "group": SUBNAME},
         **more,
     }

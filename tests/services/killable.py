@@ -23,7 +23,12 @@ def main() -> None:
     for number in range(int(exposures)):
         repository.take(number, range(int(detectors)), observation_reason="sleep:0.1")
     settings = Settings(
-        repo="/repo", instruments=("LATISS",), ledger=url, workers=2, look_back_days=None
+        repo="/repo",
+        instruments=("LATISS",),
+        ledger=url,
+        workers=2,
+        look_back_days=None,
+        sets={"kinds": ()},  # single exposures are counted
     )
     judging = JudgeFactory(fakes.work, fakes.calib_types, fakes.unknown, fakes.merge)
     ledger = Ledger.open(url)

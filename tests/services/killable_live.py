@@ -69,6 +69,7 @@ def main() -> None:
         look_back_days=None,
         interval_seconds=told.get("interval_seconds", 5.0),
         retry={"first_seconds": 0.2, "most_seconds": 1.0},
+        sets={"kinds": ()},  # single exposures are counted, and come late and out of order
         kafka={
             "sal_subname": told["subname"],
             "group": told["subname"],

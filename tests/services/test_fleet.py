@@ -43,6 +43,7 @@ class Fleet:
             workers=1,
             look_back_days=None,
             retry={"attempts": 2, "first_seconds": 0.05, "most_seconds": 0.2},
+            sets={"kinds": ()},  # `test_sets_in_fleet.py` has them
         )
 
     def worker(self) -> JobServer:

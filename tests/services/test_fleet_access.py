@@ -53,6 +53,7 @@ class Rotation:
         self.settings = Settings(
             repo="/repo", instruments=("LATISS",), workers=1, look_back_days=None,
             interval_seconds=0.2, retry={"attempts": 2, "first_seconds": 0.05, "most_seconds": 0.2},
+            sets={"kinds": ()},
         )  # fmt: skip
 
     def health(self, role: str) -> Health:
