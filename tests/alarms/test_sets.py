@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from scenes import LIMITS as LIMITS_FILE
 from scenes import NOON, RULES, at, book, parts, reopened
 
 from calwatch.alarms.book import Book
@@ -15,7 +16,7 @@ from calwatch.verify.metrics import SET_TYPES
 from calwatch.verify.model import AmpResult, DetectorResult, TestResult, Verdict, algorithm_of
 
 CCD, AMP = "R22_S11", "R22_S11/C05"
-LIMITS = (1.52, 1.68)
+ALLOWED = (1.52, 1.68)
 DEAD = "C05: its pixels have no noise"
 ONCE_A_DAY = [kind for kind in SET_TYPES if kind not in ("gain", "cti")]
 
@@ -23,7 +24,7 @@ ONCE_A_DAY = [kind for kind in SET_TYPES if kind not in ("gain", "cti")]
 def judged(name: str, value: float, severity: str = "", **changes) -> TestResult:
     verdict = Verdict.FAIL if severity == "SERIOUS" else Verdict.PASS
     reason = f"C05 {name} {value} e-/adu is above 1.68 e-/adu" if severity else ""
-    made = TestResult(name, verdict, value, LIMITS, "e-/adu", "6.2", severity, True, reason)
+    made = TestResult(name, verdict, value, ALLOWED, "e-/adu", "6.2", severity, True, reason)
     return made._replace(**changes)
 
 
@@ -171,6 +172,27 @@ def test_pairs_boundaries_and_curves_tell_of_one_gain() -> None:
     assert set(alarm.counts) == {"gain PAIR_GAIN", "gain BOUNDARY_GAIN", "ptc PTC_GAIN"}
     (first, *_) = [s for s in alarm.symptoms if s.test == "PAIR_GAIN"]
     assert {one.calibration for one in first.samples} == {"ptc"}
+
+
+@pytest.mark.parametrize("kind", ONCE_A_DAY)
+def test_what_comes_once_a_day_is_raised_and_cleared_by_one_set(kind: str) -> None:
+    specs = [t for t in LIMITS_FILE.tests if kind in t.calib_types and t.level == "amp"]
+    assert specs
+    for spec in (s for s in specs if s.counts):
+        mine = book()
+        (name,) = {name for _what, name in feed(mine, bad(1, kind, spec.name))}
+        assert feed(mine, good(2, kind, spec.name)) == [(What.RECOVERED, name)]
+        mine = book()
+        assert feed(mine, bad(1, kind, spec.name, "WARNING")) == []
+        assert feed(mine, bad(2, kind, spec.name, "WARNING")) == [(What.RAISED, name)]
+        assert feed(mine, good(3, kind, spec.name)) == [(What.RECOVERED, name)]
+
+
+def test_every_test_of_such_a_set_says_so() -> None:
+    for spec in LIMITS_FILE.tests:
+        of_a_day = set(spec.calib_types) <= set(ONCE_A_DAY)
+        asked = spec.alarm.warning
+        assert (asked is not None and asked.raise_.n == 2) is of_a_day, spec.name
 
 
 @pytest.mark.parametrize(
