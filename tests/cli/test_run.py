@@ -21,7 +21,8 @@ from sqlalchemy import event
 from calwatch.cli.main import main as entry
 from calwatch.ledger.store import Ledger
 from calwatch.verify.limits import shipped_directory
-from calwatch.verify.model import Verdict
+from calwatch.verify.metrics import CALIB_TYPES
+from calwatch.verify.model import Verdict, algorithm_of
 
 Configure = Callable[..., Path]
 
@@ -82,7 +83,7 @@ def lines(log: Path) -> list[dict]:
 def rows(path: Path) -> list[tuple]:
     with sqlite3.connect(path) as database:
         return database.execute(
-            "SELECT exposure_id, detector, id, judged_at FROM judgement ORDER BY id"
+            "SELECT exposure_id, calib_type, detector, id, judged_at FROM judgement ORDER BY id"
         ).fetchall()
 
 
@@ -90,7 +91,11 @@ def test_stopped_half_way_started_again_and_once_more(
     nights, configure: Configure, tmp_path: Path
 ) -> None:
     config, path = configure(), tmp_path / "ledger.db"
-    wanted = [(j.exposure.exposure_id, 0) for w, j in sorted(nights.jobs.items()) if w[0] == 3]
+    third = {w[1:]: j.exposure.exposure_id for w, j in nights.jobs.items() if w[0] == 3}
+    wanted = [(number, kind) for (kind, _), number in third.items()]
+    wanted += [(third["flat", n], kind) for n in (2, 4, 5) for kind in ("gain", "cti")]
+    wanted += [(third["flat", 5], "defects"), (third["flat", 5], "crosstalk")]
+    wanted += [(third["bias", 9], "bias_stability")]
     logs = [tmp_path / f"log-{number}" for number in range(3)]
 
     daemon = start(config, logs[0])
@@ -115,14 +120,19 @@ def test_stopped_half_way_started_again_and_once_more(
     assert lines(logs[2])[0]["instruments"] == ["MiniCam"]
 
     told = [line for log in logs for line in lines(log) if line["event"] == "exposure judged"]
-    assert sorted(line["exposure"] for line in told) == sorted(number for number, _ in wanted)
+    assert sorted((line["exposure"], line["type"]) for line in told) == sorted(wanted)
     assert all(line["level"] == "info" and line["timestamp"] for line in told)
     ledger = Ledger.open(str(path))
     assert ledger.unmerged("MiniCam") == []
-    merged = ledger.exposures("MiniCam")
+    merged = [
+        summary
+        for kind in CALIB_TYPES
+        for summary in ledger.exposures("MiniCam", algorithm=algorithm_of(kind))
+        if summary.calib_type == kind
+    ]
     ledger.close()
-    assert {m.exposure_id: m.verdict for m in merged} == {
-        line["exposure"]: Verdict(line["verdict"]) for line in told
+    assert {(m.exposure_id, m.calib_type): m.verdict for m in merged} == {
+        (line["exposure"], line["type"]): Verdict(line["verdict"]) for line in told
     }
 
 
