@@ -173,7 +173,9 @@ def _certified(detector: Detector) -> CalibrationSet:
 def _defects(detector: Detector) -> Measured:
     places = [[500.0, 700.0, 1], [520.0, 900.0, 2], [3000.0, 3100.0, 3], [2100.0, 1000.0, 4]]
     counts = {metric.name: 0.0 for metric in definitions.METRICS} | {"DEFECT_FRAMES": 6.0}
-    arrays = {"defect_places": np.array(places)} if detector.name == DETECTOR else {}
+    if detector.name != DETECTOR:
+        places = []
+    arrays = {"defect_places": np.array(places).reshape(-1, 3)}
     return Measured({amp: dict(counts) for amp in detector.amp_names}, arrays=arrays)
 
 

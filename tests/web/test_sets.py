@@ -208,11 +208,20 @@ def test_the_other_pictures_are_had_as_tables(sets: Client, path: str, count: in
     assert len(rows) == count
 
 
-def test_what_is_not_kept_is_said_in_words(sets: Client) -> None:
-    page = text(sets, f"/exposures/LSSTCam/{DAY}00016/R22_S12?of=defects")
-    assert "There is no new defect, or their places are not kept" in page
+@pytest.mark.parametrize(
+    ("path", "words", "status"),
+    [
+        (f"/exposures/LSSTCam/{DAY}00016/R22_S12?of=defects", "There is no new defect.", 200),
+        (f"/exposures/LSSTCam/{DAY}00012/R22_S12?of=crosstalk", "coefficients are not kept", 404),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_in_words(
+    sets: Client, path: str, words: str, status: int
+) -> None:
+    page = text(sets, path)
+    assert words in page
     assert "data-picture" not in page
-    assert sets.get(f"/exposures/LSSTCam/{DAY}00016/R22_S12/picture?of=defects").status_code == 404
+    assert sets.get(path.replace("?", "/picture?")).status_code == status
 
 
 def test_the_focal_plane_of_a_set_is_its_own(sets: Client) -> None:

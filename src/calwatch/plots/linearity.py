@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bokeh.models import ColumnDataSource, HoverTool, Span
+from bokeh.models import BasicTickFormatter, ColumnDataSource, HoverTool, Span
 from bokeh.plotting import figure
 
 from calwatch.plots.look import LIGHT, Scheme, dress, many_colours, set_legend
@@ -57,6 +57,7 @@ def linearity(
         tools="pan,wheel_zoom,box_zoom,reset,save", active_scroll=None,
         x_axis_label="signal, ADU", y_axis_label="residual, %",
     )  # fmt: skip
+    plot.xaxis.formatter = BasicTickFormatter(use_scientific=False)
     plot.add_layout(Span(location=0, dimension="width", line_color=scheme.dim, line_width=1))
     for bound in () if limit is None else (-limit, limit):
         plot.add_layout(

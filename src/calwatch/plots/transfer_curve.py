@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from bokeh.layouts import column
-from bokeh.models import Column, ColumnDataSource, HoverTool, Scatter, Span
+from bokeh.models import BasicTickFormatter, Column, ColumnDataSource, HoverTool, Scatter, Span
 from bokeh.plotting import figure
 
 from calwatch.arrays import DoubleArray
@@ -79,6 +79,8 @@ def transfer_curve(
         x_range=plot.x_range, tools=TOOLS, active_scroll=None,
         x_axis_label="mean of the pair, ADU", y_axis_label="from the fit, %",
     )  # fmt: skip
+    for part in (plot, below):
+        part.xaxis.formatter = BasicTickFormatter(use_scientific=False)
     below.add_layout(Span(location=0, dimension="width", line_color=scheme.dim))
     hues = many_colours(len(curves), scheme)
     ordered = sorted(zip(curves, hues, strict=True), key=lambda one: one[0].amp == chosen)

@@ -19,7 +19,7 @@ from calwatch.web.api import site_of
 from calwatch.web.exposure import line_of, members, name_of, result_of
 from calwatch.web.plotting import allow_pictures
 from calwatch.web.render import render
-from calwatch.web.set_pictures import PICTURES, wanted_amp
+from calwatch.web.set_pictures import PICTURES, absent_words, wanted_amp
 from calwatch.web.set_points import Looked, points_table
 from calwatch.web.site import Site
 from calwatch.web.tables import Column, Table, download
@@ -54,12 +54,14 @@ async def detector_page(request: Request) -> Response:
         line = line_of(site, request)
         result = result_of(site, line, request.path_params["detector"])
         detector = site.detector(line.instrument, str(result.detector))
+        looked = Looked(site, line, detector, result)
         return {
             "line": line,
             "result": result,
             "members": members(site, line),
             "picture": PICTURES.get(line.calib_type),
-            "points": points_table(request, Looked(site, line, detector, result)),
+            "points": points_table(request, looked),
+            "absent": absent_words(looked),
             "amps": detector.amp_names,
             "amp": wanted_amp(request, detector),
             "tests": tests_table(request, result),

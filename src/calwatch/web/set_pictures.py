@@ -62,7 +62,7 @@ async def set_picture(request: Request) -> Response:
             raise NoSuchPageError(f"there is no picture of a {line.calib_type} here")
         drawn = known.draw(looked, wanted_amp(request, detector), wanted_scheme(request))
         if drawn is None:
-            raise NoSuchPageError(known.absent)
+            raise NoSuchPageError(absent_words(looked))
         return drawn
 
     return picture(await asyncio.to_thread(draw))
@@ -80,6 +80,16 @@ def wanted_amp(request: Request, detector: Detector) -> str:
     if amp and amp not in detector.amp_names:
         raise OrderError(f"amp: {amp[:20]!r} is none of {', '.join(detector.amp_names)}")
     return amp
+
+
+def absent_words(looked: Looked) -> str:
+    """Say why there is nothing to draw; empty where there is no picture of the type of set."""
+    known = PICTURES.get(looked.line.calib_type)
+    if known is None:
+        return ""
+    if looked.line.calib_type == "defects" and looked.arrays().get("defect_places") is not None:
+        return "There is no new defect."
+    return known.absent
 
 
 def _transfer_curve(looked: Looked, amp: str, scheme: Scheme) -> Any:
@@ -117,7 +127,7 @@ PICTURES: Mapping[str, Picture] = MappingProxyType(
         ),
         "defects": Picture(
             "Where the new defects are",
-            f"There is no new defect, or their places are not kept: {DROPPED}.", _defects,
+            f"The places of new defects are not kept: {DROPPED}.", _defects,
         ),
         "crosstalk": Picture(
             "Crosstalk that is left", f"The coefficients are not kept: {DROPPED}.", _crosstalk
