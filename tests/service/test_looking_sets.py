@@ -10,7 +10,7 @@ import pytest
 from fakes import FakeRepository, make_result
 
 from calwatch.service.judging import JudgeFactory
-from calwatch.service.looking_sets import look_at_all, look_for_sets
+from calwatch.service.looking_sets import look_for_sets
 from calwatch.settings import Settings
 from calwatch.verify.model import Verdict, algorithm_of
 
@@ -136,8 +136,7 @@ def test_a_set_that_gets_another_member_is_judged_again(ledger):
     [first] = judge_all(repository, ledger, given)
     assert len(first.members) == 5
     repository.take(4, kind="dark")
-    assert look(repository, ledger, given, recheck=False) == []
-    [second] = judge_all(repository, ledger, given)
+    [second] = judge_all(repository, ledger, given, recheck=False)
     assert len(second.members) == 6
     assert first.chain.fingerprint != second.chain.fingerprint
 
@@ -169,11 +168,27 @@ def test_no_kinds_no_questions(ledger):
     assert repository.looks == 0
 
 
-def test_single_exposures_come_before_sets(ledger):
-    repository = FakeRepository()
-    for number in (1, 2):
+def test_pairs_by_light_are_those_of_what_was_measured(ledger):
+    repository, given = FakeRepository(), settings("gain", pair_by="flux")
+    for number, level in ((1, 1e4), (2, 2e4), (3, 1.005e4)):
+        flat = repository.take(number, **{**FLAT, "exposure_time": 1.0 * number})
+        merged = replace(fakes.merge([make_result(fakes.make_job(number))], flat),
+                         metrics={"EXP_MEAN": level})  # fmt: skip
+        ledger.record_exposure(merged, flat, NOW, expected=[0], last_judgement_id=0)
+    found = judge_all(repository, ledger, given)
+    assert [[m.exposure.seq_num for m in job.members] for job in found] == [[2], [1, 3]]
+
+
+def test_what_stands_is_not_asked_for_again(ledger):
+    repository, given = FakeRepository(), settings("gain", "cti")
+    for number in range(1, 5):
         repository.take(number, **FLAT)
-    found = look_at_all(
-        repository, ledger, JUDGING, settings("gain"), NOW, recheck_unknown=True, rejudge=False
-    )
-    assert [hand.jobs[0].calib_type for hand in found] == ["flat", "flat", "gain"]
+    judge_all(repository, ledger, given)
+    asked = []
+    repository.raws = lambda _instrument, ids: asked.append(ids) or []
+    for recheck in (False, True):  # and what is of days ago not even when all is looked through
+        assert look(repository, ledger, given, recheck=recheck) == []
+    assert asked == []
+    soon = NOW.replace(day=20, hour=20)
+    look(repository, ledger, given, now=soon, recheck=True)
+    assert asked != []

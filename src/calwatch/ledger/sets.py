@@ -74,6 +74,44 @@ def judged_pairs(
     return {(min(found), max(found)) for found in members.values() if len(found) == _PAIR}
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A merged verdict that is that of all judgements of a set."""
+
+    members: frozenset[int]
+    n_unknown: int
+    """Detectors that are UNKNOWN."""
+
+
+def standing_sets(
+    ledger: Ledger, instrument: str, first_day: int | None = None
+) -> dict[tuple[str, int], Standing]:
+    """Return what stands of all sets since a ``day_obs``, by type and last exposure.
+
+    Two questions for all of them: a look asks so every minute.
+    """
+    mine = [
+        _E.instrument == instrument,
+        _E.algorithm.in_([algorithm_of(kind) for kind in SET_TYPES]),
+        *([] if first_day is None else [_E.day_obs >= first_day]),
+    ]
+    verdicts = select(_E.calib_type, _E.exposure_id, _E.n_unknown).where(*mine)
+    exposures = (
+        select(_E.calib_type, _E.exposure_id, _S.exposure_id.label("member"))
+        .join_from(exposure_verdict, set_member, _S.judgement_id == _E.last_judgement_id)
+        .where(*mine)
+    )
+    members: dict[tuple[str, int], set[int]] = {}
+    for row in ledger.read(lambda c: c.execute(exposures).all()):
+        members.setdefault((row.calib_type, row.exposure_id), set()).add(row.member)
+    return {
+        (row.calib_type, row.exposure_id): Standing(
+            frozenset(members.get((row.calib_type, row.exposure_id), ())), row.n_unknown
+        )
+        for row in ledger.read(lambda c: c.execute(verdicts).all())
+    }
+
+
 def sets_of(ledger: Ledger, instrument: str, exposure_id: int) -> list[SetVerdict]:
     """Return the sets that an exposure was judged in, by type."""
     judged = (

@@ -30,8 +30,8 @@ from calwatch.service.lifecycle import (
     reloaded_by_hangup,
     stopped_by_signals,
 )
-from calwatch.service.looking import ExposureInHand
-from calwatch.service.looking_sets import look_at_all
+from calwatch.service.looking import ExposureInHand, look
+from calwatch.service.looking_sets import look_for_sets
 from calwatch.service.patience import Desk, Patience, StoppedError, first
 from calwatch.service.pool import worker_pool
 from calwatch.service.progress import Listener, Load, Looked, RunSummary
@@ -221,14 +221,7 @@ class Daemon:
     async def _loop(self, doer: Doer, patience: Patience, once: bool) -> None:
         while not self._stop.asked:
             only = self._wakes.take()
-            began = self._clock.monotonic()
-            found = await patience.ask(partial(self._look, patience, only))
-            ready = self._retries.ready(found, self._clock.monotonic())
-            new = self._books.take_in(ready)
-            jobs = sum(len(hand.jobs) for hand in new)
-            self._tell(Looked(len(new), jobs, self._clock.monotonic() - began))
-            for hand in new:
-                self._queue_up(hand, doer)
+            new = await self._look_once(doer, patience, only)
             if once:
                 await self._finish_all()
                 if new:
@@ -240,6 +233,29 @@ class Daemon:
             await self._until(self._wakes.wait(), seconds=pause)
             if self._retries.next_in(self._clock.monotonic()) == 0:
                 self._wakes.add(Arrival())
+
+    async def _look_once(self, doer: Doer, patience: Patience, only: Any) -> bool:
+        """Look, and queue up what is found; tell whether anything was.
+
+        Sets come second: a single exposure does not wait until all have been looked through.
+        """
+        now = self._clock.monotonic()
+        last, every = self._last_recheck, self._settings.recheck_unknown_seconds
+        recheck = only is None and (last is None or now - last >= every)
+        anything = False
+        for question in (look, look_for_sets):
+            began = self._clock.monotonic()
+            found = await patience.ask(partial(self._ask, patience, question, only, recheck))
+            new = self._books.take_in(self._retries.ready(found, self._clock.monotonic()))
+            jobs = sum(len(hand.jobs) for hand in new)
+            if jobs or question is look:
+                self._tell(Looked(len(new), jobs, self._clock.monotonic() - began))
+            for hand in new:
+                self._queue_up(hand, doer)
+            anything = anything or bool(new)
+        if recheck:
+            self._last_recheck = now
+        return anything
 
     def _queue_up(self, hand: ExposureInHand, doer: Doer) -> None:
         if not hand.jobs:
@@ -304,12 +320,11 @@ class Daemon:
                 self._log.warning(**line)
             await self._stop.sleep(watch.seconds)
 
-    async def _look(self, patience: Patience, only: Any) -> list[ExposureInHand]:
-        now = self._clock.monotonic()
-        last, every = self._last_recheck, self._settings.recheck_unknown_seconds
-        recheck = only is None and (last is None or now - last >= every)
-        question = partial(
-            look_at_all,
+    async def _ask(
+        self, patience: Patience, question: Callable[..., Any], only: Any, recheck: bool
+    ) -> list[ExposureInHand]:
+        asked = partial(
+            question,
             self._repository,
             self._ledger,
             self._judging,
@@ -319,9 +334,7 @@ class Daemon:
             recheck_unknown=recheck,
             rejudge=self._rejudge,
         )
-        answer = await patience.unless_stopped(self._butler.ask(question))
-        if recheck:
-            self._last_recheck = now
+        answer: list[ExposureInHand] = await patience.unless_stopped(self._butler.ask(asked))
         return answer
 
     async def _feed(self, doer: Doer) -> None:

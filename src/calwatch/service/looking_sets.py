@@ -12,14 +12,23 @@ from calwatch.arrivals.reconcile import CALIB_TYPES, UNMEASURED, age, first_day_
 from calwatch.arrivals.sets import ANALYSES, ExposureSet, Grouping, SetKind, find_sets
 from calwatch.butler.model import Chain, ExposureRecord, RawDataset
 from calwatch.ledger.queries import Judged
-from calwatch.ledger.sets import earlier_numbers, judged_pairs, light
+from calwatch.ledger.sets import (
+    PAIR_TYPES,
+    earlier_numbers,
+    judged_pairs,
+    light,
+    standing_sets,
+)
 from calwatch.ledger.store import Ledger
 from calwatch.service.judging import JudgeFactory, RepositoryLike
-from calwatch.service.looking import ExposureInHand, chains_of, look
+from calwatch.service.looking import ExposureInHand, chains_of
 from calwatch.settings import SetSettings, Settings
 from calwatch.verify.model import Verdict, algorithm_of
 from calwatch.verify.sets.model import Earlier
 from calwatch.verify.sets.needs import NEEDS, need_name
+
+RECENT = timedelta(days=1)
+"""So long after its last exposure a set is looked at file by file from time to time."""
 
 
 def look_for_sets(
@@ -48,43 +57,28 @@ def look_for_sets(
     found: list[ExposureInHand] = []
     for instrument in settings.instruments:
         wanted = None if only is None else frozenset(only.get(instrument, ()))
-        if wanted is not None and not wanted:
+        since = first if wanted is None else _first_day_of(repository, instrument, wanted, first)
+        if wanted is not None and since is None:
             continue
-        days = first if wanted is None else min(number // 100_000 for number in wanted)
         exposures = repository.exposures(
-            instrument,
-            where=settings.where,
-            observation_types=CALIB_TYPES,
-            since_day_obs=days if first is None or days is None else max(first, days),
+            instrument, where=settings.where, observation_types=CALIB_TYPES, since_day_obs=since
         )
-        asking = _Look(repository, ledger, judging, settings, instrument, now)
-        for one in _sets(exposures, ledger, settings.sets, instrument, now, first):
+        asking = _Look(repository, ledger, judging, settings, instrument, now, since)
+        for one in asking.sets(exposures):
+            if wanted is None and asking.stands(one, recheck_unknown, rejudge):
+                continue
             if wanted is None or wanted & {member.exposure_id for member in one.members}:
                 found += asking.at(one, recheck_unknown=recheck_unknown, rejudge=rejudge)
     return sorted(found, key=lambda hand: age(hand.record))
 
 
-def look_at_all(
-    repository: RepositoryLike,
-    ledger: Ledger,
-    judging: JudgeFactory,
-    settings: Settings,
-    now: datetime,
-    only: Mapping[str, Collection[int]] | None = None,
-    *,
-    recheck_unknown: bool,
-    rejudge: bool,
-) -> list[ExposureInHand]:
-    """Return all exposures, and then all sets, with something to do: what the daemon does next.
-
-    Raises
-    ------
-    WaitError
-        If the Butler or the ledger is out of reach.
-    """
-    asked = (repository, ledger, judging, settings, now, only)
-    single = look(*asked, recheck_unknown=recheck_unknown, rejudge=rejudge)
-    return single + look_for_sets(*asked, recheck_unknown=recheck_unknown, rejudge=rejudge)
+def _first_day_of(
+    repository: RepositoryLike, instrument: str, wanted: Collection[int], first: int | None
+) -> int | None:
+    """Return the first day of some exposures that is looked at; None if the Butler has none."""
+    records = repository.exposures(instrument, exposure_ids=wanted) if wanted else []
+    days = [record.day_obs for record in records if first is None or record.day_obs >= first]
+    return min(days, default=None)
 
 
 def grouping_of(settings: SetSettings) -> Grouping:
@@ -109,24 +103,6 @@ def _hash_of(members: Sequence[Member]) -> str:
     return f"/{hashlib.sha256(ids.encode()).hexdigest()[:8]}"
 
 
-def _sets(
-    exposures: Sequence[ExposureRecord],
-    ledger: Ledger,
-    settings: SetSettings,
-    instrument: str,
-    now: datetime,
-    first: int | None,
-) -> list[ExposureSet]:
-    flats = [e.exposure_id for e in exposures if e.observation_type.strip().lower() == "flat"]
-    return find_sets(
-        exposures,
-        now,
-        grouping_of(settings),
-        paired=judged_pairs(ledger, instrument, first) if flats else (),
-        light=light(ledger, instrument, flats) if settings.pair_by == "flux" else None,
-    )
-
-
 class _Look:
     """Asks what remains to be done of one set after the other."""
 
@@ -138,6 +114,7 @@ class _Look:
         settings: Settings,
         instrument: str,
         now: datetime,
+        since: int | None,
     ) -> None:
         self._repository = repository
         self._ledger = ledger
@@ -145,13 +122,53 @@ class _Look:
         self._settings = settings
         self._instrument = instrument
         self._now = now
+        self._standing = standing_sets(ledger, instrument, since)
+
+    def sets(self, exposures: Sequence[ExposureRecord]) -> list[ExposureSet]:
+        """Return the sets among some exposures."""
+        flats = [e for e in exposures if e.observation_type.strip().lower() == "flat"]
+        ids = [flat.exposure_id for flat in flats]
+        newest = max((flat.day_obs for flat in flats), default=None)
+        # What is judged and not merged yet is of the newest day.
+        paired = set() if newest is None else judged_pairs(self._ledger, self._instrument, newest)
+        for (kind, _number), stands in self._standing.items():
+            if kind in PAIR_TYPES and len(stands.members) == 2:
+                paired.add((min(stands.members), max(stands.members)))
+        by_flux = self._settings.sets.pair_by == "flux"
+        return find_sets(
+            exposures,
+            self._now,
+            grouping_of(self._settings.sets),
+            paired=paired,
+            light=light(self._ledger, self._instrument, ids) if by_flux else None,
+        )
+
+    def stands(self, one: ExposureSet, recheck_unknown: bool, rejudge: bool) -> bool:
+        """Tell whether nothing is to be done of a set, as far as the merged verdicts tell.
+
+        What is recent is looked at detector by detector now and then: a file may have come late.
+        """
+        if rejudge or (recheck_unknown and not self._is_old(one)):
+            return False
+        members = frozenset(member.exposure_id for member in one.members)
+        for kind in self._kinds(one):
+            found = self._standing.get((kind, one.last.exposure_id))
+            if found is None or not found.members >= members:
+                return False
+            if recheck_unknown and found.n_unknown and not one.why_not:
+                return False
+        return True
+
+    def _is_old(self, one: ExposureSet) -> bool:
+        return one.last.end_utc is None or self._now - one.last.end_utc > RECENT
+
+    def _kinds(self, one: ExposureSet) -> list[str]:
+        return [kind for kind in ANALYSES[one.kind] if kind in self._settings.sets.kinds]
 
     def at(self, one: ExposureSet, *, recheck_unknown: bool, rejudge: bool) -> list[ExposureInHand]:
         """Return what is to be done of one set, kind by kind."""
-        kinds = [kind for kind in ANALYSES[one.kind] if kind in self._settings.sets.kinds]
+        kinds = self._kinds(one)
         merged = {kind: self._merged(one, kind) for kind in kinds}
-        if not recheck_unknown and not rejudge and all(merged.values()):
-            return []
         raws: dict[int, dict[int, RawDataset]] = {}
         for raw in self._repository.raws(self._instrument, [m.exposure_id for m in one.members]):
             raws.setdefault(raw.detector, {})[raw.exposure_id] = raw
