@@ -236,7 +236,7 @@ def test_the_age_of_the_newest_is_counted_from_its_end(watched: Watched) -> None
     ]
     found = watched.prometheus.query(filled_in(query) + ' + on (calib_type, instrument) '
         'calwatch_last_judged_timestamp_seconds - time()')  # fmt: skip
-    assert {one["metric"]["calib_type"] for one in found} == {"bias", "dark", "flat"}
+    assert {one["metric"]["calib_type"] for one in found} >= {"bias", "dark", "flat"}
     assert all(abs(one["value"]) < 1e-3 for one in found)
     (newest,) = watched.prometheus.query(
         'calwatch_last_judged_timestamp_seconds{calib_type="flat"}'
