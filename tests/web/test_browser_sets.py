@@ -70,11 +70,10 @@ def test_every_page_is_whole_and_can_be_read_aloud(
     assert console.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_scrolls_down_only(
-    served: Served, page: Page, console: Console, scheme: str
+def test_a_phone_in_the_dark_scrolls_down_only(
+    served: Served, page: Page, console: Console
 ) -> None:
-    hold(page, scheme)
+    hold(page, "dark")
     for address, pictures in PAGES.items():
         see(page, served.url + address, pictures)
         page.evaluate(UNFOLD)
