@@ -20,12 +20,14 @@ import numpy as np
 
 from calwatch.arrays import BoolArray, DoubleArray
 from calwatch.calibrations.model import CalibrationSet
-from calwatch.camera.model import Detector
+from calwatch.camera.model import Amplifier, Detector
 from calwatch.verify.amplifier import Measured, Metrics
 from calwatch.verify.definitions import linearity as definitions
 from calwatch.verify.sets.model import Earlier
 from calwatch.verify.sets.ptc import column, means
 from calwatch.verify.sets.ptc_fit import LEAST_POINTS, LEVER_ARM, before_turnoff
+from calwatch.verify.sets.read_noise import overscan_share
+from calwatch.verify.statistics import mean_error
 
 LEAST_AMPLIFIERS = 3
 """So many tell the light from an amplifier."""
@@ -94,7 +96,7 @@ def measure(
         used, and ``common``, shape (n_points,).
     """
     names = [amp.name for amp in detector.amplifiers]
-    series, faults = _series(names, points, calibrations)
+    series, faults = _series(detector, points, calibrations)
     usable = np.array([name not in faults for name in names])
     left = residuals(series, usable)
     drift = _largest(left.common)
@@ -167,14 +169,15 @@ def _shutter_offset(light: DoubleArray, time: DoubleArray) -> float:
 
 
 def _series(
-    names: list[str], points: Sequence[Earlier], calibrations: CalibrationSet
+    detector: Detector, points: Sequence[Earlier], calibrations: CalibrationSet
 ) -> tuple[Series, dict[str, str]]:
     """Return the pairs below the turnoff, and why an amplifier has too few of them."""
     time = np.array([point.exposure_time for point in points], dtype=np.float64)
-    mean = np.full((len(names), time.size), np.nan)
+    mean = np.full((len(detector.amplifiers), time.size), np.nan)
     error = np.full(mean.shape, np.nan)
     faults: dict[str, str] = {}
-    for i, name in enumerate(names):
+    for i, amp in enumerate(detector.amplifiers):
+        name = amp.name
         if calibrations.linearizer is None:
             faults[name] = "there is no certified linearizer to test"
         found = means(points, name)
@@ -188,10 +191,24 @@ def _series(
         if turnoff > 0:
             used &= found <= OF_TURNOFF * turnoff
         mean[i, used] = found[used]
-        error[i, used] = np.sqrt(variance[used] / (2.0 * count[used])) / found[used]
+        gain = float(ptc.gain[i]) if ptc else math.nan
+        # The brighter-fatter effect takes noise from pixels, and none from their mean.
+        shot = np.fmax(variance[used], found[used] / gain) if gain > 0 else variance[used]
+        level = _level_error(amp, column(points, name, "NOISE_ADU")[used])
+        error[i, used] = np.sqrt(0.5 * (shot / count[used] + level**2)) / found[used]
         if fault := _too_little(found, used):
             faults.setdefault(name, fault)
     return Series(time, mean, error), faults
+
+
+def _level_error(amp: Amplifier, noise: DoubleArray) -> DoubleArray:
+    """Return the error of the overscan levels of one frame, in the unit of the overscan noise.
+
+    It is most of the error of the faintest pairs. Where no noise is known it is left out.
+    """
+    share = overscan_share(amp)
+    read_noise = noise / share if share > 0 else noise
+    return np.nan_to_num(read_noise * mean_error(0.0, 1, 1.0, amp, parallel_applied=True))
 
 
 def _too_little(mean: DoubleArray, used: BoolArray) -> str:
