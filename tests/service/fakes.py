@@ -6,6 +6,7 @@ A module rather than fixtures, because worker processes must be able to import t
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from calwatch.arrivals.job import Job
+from calwatch.arrivals.job import Job, Member
 from calwatch.butler.model import CertifiedDataset, Chain, ExposureRecord, RawDataset
 from calwatch.errors import LimitsError, RawError, UnreachableFileError
 from calwatch.verify.model import (
@@ -25,6 +26,8 @@ from calwatch.verify.model import (
     algorithm_of,
     worst,
 )
+from calwatch.verify.sets.model import Earlier
+from calwatch.verify.sets.needs import NEEDS
 
 TestResult.__test__ = False
 AMPS = tuple(f"C{n:02d}" for n in (*range(10, 18), *range(7, -1, -1)))
@@ -72,6 +75,29 @@ def make_job(number: int = 1, detector: int = 0, fingerprint: str = "f0", **chan
     exposure = make_exposure(number, **changes)
     raw = make_raw(exposure, detector)
     return Job(exposure, exposure.observation_type, detector, raw, make_chain(fingerprint))
+
+
+def make_curve_job(pairs: int, detector: int = 0) -> Job:
+    """Return the job of a photon transfer curve, with what the ledger has of its pairs."""
+    digits = random.Random(pairs)
+    flats = [make_exposure(number + 1, kind="flat") for number in range(2 * pairs)]
+    members = tuple(Member(flat, make_raw(flat, detector)) for flat in flats)
+    need = NEEDS["ptc"]
+
+    def number() -> float:
+        return float(f"{digits.gauss(0.0, 100.0):.7g}")
+
+    points = tuple(
+        Earlier(
+            flat.exposure_id,
+            detector,
+            1.0,
+            {amp: {metric: digits.gauss(1e4, 1e3) for metric in need.metrics} for amp in AMPS},
+            {"covariances": [[[number() for _ in range(8)] for _ in range(8)] for _ in AMPS]},
+        )
+        for flat in flats[1::2]
+    )
+    return Job(flats[-1], "ptc", detector, members[-1].raw, make_chain(), members, points)
 
 
 def make_result(

@@ -14,14 +14,17 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from calwatch.arrivals.codec import JobCodec
+from calwatch.errors import RecordError
 from calwatch.kafka.connection import KafkaConnection
 from calwatch.ledger.store import Ledger
 from calwatch.ledger.tables import judgement, outbox
 from calwatch.service.daemon import Daemon
 from calwatch.service.judging import JudgeFactory
+from calwatch.service.pool import Outcome
 from calwatch.service.remote import RemoteWorkers
 from calwatch.service.serving import JobServer
 from calwatch.settings import Settings
+from calwatch.verify.model import Verdict
 
 pytestmark = pytest.mark.services
 
@@ -159,6 +162,33 @@ def test_a_job_delivered_twice_counts_once_and_garbage_stops_nothing(
     assert fleet.judged() == Counter({(1, 5): 1})
     refused = [line for line in logs if line["event"] == "job cannot be read"]
     assert [line["offset"] for line in refused] == [0, 1, 2]
+
+
+def test_a_curve_of_many_pairs_fits_into_a_message_and_one_too_long_holds_nothing_up(
+    fleet: Fleet,
+) -> None:
+    ledger = Ledger.open(fleet.url, publishing=True)
+    workers = RemoteWorkers(fleet.connection, fleet.topic, 1, ledger, look_seconds=0.1)
+
+    async def run() -> tuple[Outcome, Outcome]:
+        worker = fleet.worker()
+        serving = asyncio.create_task(worker.run())
+        await workers.start()
+        outcomes = [
+            await asyncio.wait_for(workers.run(fakes.make_curve_job(pairs)), 60)
+            for pairs in (100, 30)
+        ]
+        await workers.close()
+        worker.stop()
+        await serving
+        return tuple(outcomes)
+
+    too_long, good = asyncio.run(run())
+    ledger.close()
+    assert isinstance(too_long.error, RecordError)
+    assert "too large for Kafka" in str(too_long.error)
+    assert (good.error, good.recorded) == (None, Verdict.PASS)
+    assert fleet.judged() == Counter({(60, 0): 1})
 
 
 def test_a_broker_that_goes_away_and_returns_loses_nothing(fleet: Fleet, kafka_server) -> None:

@@ -118,7 +118,10 @@ class RemoteWorkers:
         self._sent.add(sent)
         try:
             while not future.done():
-                there = await self._send(job)
+                failure = await self._send(job)
+                if isinstance(failure, RecordError):  # it would be the same again
+                    return Outcome(None, failure, "", 0.0, 0)
+                there = failure is None
                 wait = self._resend_seconds if there else min(UNSENT_SECONDS, self._resend_seconds)
                 await asyncio.wait({future}, timeout=wait)
                 if there and not future.done():
@@ -130,8 +133,8 @@ class RemoteWorkers:
         # What it cost is known where it was done.
         return Outcome(None, None, "", 0.0, 0, recorded=verdict)
 
-    async def _send(self, job: Job) -> bool:
-        """Send a job; tell whether the brokers have it."""
+    async def _send(self, job: Job) -> Exception | None:
+        """Send a job; return why the brokers do not have it."""
         key = f"{job.exposure.instrument}/{job.detector}".encode()
         failure: Exception | None
         try:
@@ -142,7 +145,7 @@ class RemoteWorkers:
         except CalwatchError as error:
             failure = error
         self._note(job, failure)
-        return failure is None
+        return failure
 
     async def _connect(self) -> None:
         """Connect if that has to be done, one job for all the others, and not again at once."""
