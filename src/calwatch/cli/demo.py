@@ -105,10 +105,11 @@ def _simulate(console: Console, root: Path, seed: int, processes: int) -> None:
             nights=NIGHTS,
             seed=seed,
             faults=FAULTS,
-            biases=4,
+            # No fewer: what is measured of a set needs so many.
+            biases=6,
             darks=4,
             flats=4,
-            pairs=5,
+            pairs=6,
             calib_biases=16,
             calib_darks=8,
             calib_flats=12,
