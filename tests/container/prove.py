@@ -27,10 +27,15 @@ from calwatch.simulate.small import small_camera
 
 SOURCE = Path(__file__).resolve().parents[2]
 INSTRUMENT = "LATISS"
-EXPOSURES = 9
+NIGHT = {"biases": 6, "darks": 4, "flats": 4, "pairs": 6}
+"""What one night has: of each kind of set one at least."""
+EXPOSURES = 49
+"""Lines that tell of one: 26 exposures, 8 pairs as gain and as CTI, and 7 of the other sets."""
 JUDGED = '"exposure judged"'
 FIRST_SECONDS = 60.0
 """Until the first verdict; compiling alone would take longer."""
+LAST_SECONDS = 240.0
+"""Until all are there: a curve is judged at the look after that at its pairs."""
 STOP_SECONDS = 20.0
 KERNELS = "find /tmp/calwatch-kernels {} | wc -l"
 
@@ -109,6 +114,7 @@ def simulate(image: Image, volumes: dict[str, Path], log: Path) -> None:
         "--camera", f"/etc/calwatch/{INSTRUMENT.lower()}.yaml", "--calib-biases", "3",
         "--calib-darks", "3", "--calib-flats", "3", "--ramp-pairs", "4", "--processes", "1",
         "--fault", "read_noise:factor=1.5,type=bias,number=2",
+        *(word for name, count in NIGHT.items() for word in (f"--{name}", str(count))),
     ]  # fmt: skip
     container = Container(image, words, volumes, log)
     try:
@@ -125,7 +131,7 @@ def watch(image: Image, volumes: dict[str, Path], log: Path) -> None:
     try:
         first = container.wait_for(JUDGED, 1, FIRST_SECONDS)
         check("an exposure is judged", first is not None, _or_log(first, container))
-        last = container.wait_for(JUDGED, EXPOSURES, FIRST_SECONDS)
+        last = container.wait_for(JUDGED, EXPOSURES, LAST_SECONDS)
         check(f"all {EXPOSURES} are judged", last is not None, _or_log(last, container))
         _look_at(container)
         code, seconds = container.stop(STOP_SECONDS)
