@@ -49,7 +49,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> SimulationPlan:
     """A repository with certified calibrations and no night; one daily flat stays alone."""
     plan = SimulationPlan(
         root=str(tmp_path_factory.mktemp("sets") / "repo"), instrument="MiniCam", camera=str(MINI),
-        detectors=(0,), nights=0, biases=4, darks=4, flats=1, pairs=PAIRS, calib_biases=6,
+        detectors=(0,), nights=0, biases=6, darks=4, flats=1, pairs=PAIRS, calib_biases=6,
         calib_darks=4, calib_flats=6, ramp_pairs=6, second_generation=("bias",), processes=1,
     )  # fmt: skip
     simulate(plan)

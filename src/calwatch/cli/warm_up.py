@@ -78,7 +78,7 @@ def _judge_all(scratch: str) -> None:
             simulate(
                 SimulationPlan(
                     root=str(root), instrument=instrument, camera=str(camera), detectors=detectors,
-                    nights=1, biases=5, darks=4, flats=6, pairs=5, calib_biases=3, calib_darks=3,
+                    nights=1, biases=6, darks=4, flats=6, pairs=6, calib_biases=3, calib_darks=3,
                     calib_flats=3, ramp_pairs=4, second_generation=("bias",), processes=1,
                     compress=compress, faults=FAULTS,
                 )
