@@ -44,6 +44,8 @@ ANALYSES: Mapping[SetKind, tuple[str, ...]] = {
 """What is judged of each kind of set."""
 
 _DAY_SETS = {"flat": SetKind.FLATS, "dark": SetKind.DARKS, "bias": SetKind.BIASES}
+LEAST_BIASES = 6
+"""The first bias after a pause has not settled and is left out; five more tell how stable it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,15 @@ def find_sets(
             continue
         if sequence:
             found += _sequence(pairs)
-        elif len(block) >= grouping.least_frames:
+        elif len(block) >= _least(kind, grouping):
             found.append(ExposureSet(kind, tuple(block)))
     return found
+
+
+def _least(kind: SetKind, grouping: Grouping) -> int:
+    """Return how many exposures make a set of one day."""
+    least = grouping.least_frames
+    return max(least, LEAST_BIASES) if kind is SetKind.BIASES else least
 
 
 def _type(exposure: ExposureRecord) -> str:

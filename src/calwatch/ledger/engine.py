@@ -141,6 +141,21 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def writing_once(engine: Engine) -> Iterator[Connection]:
+    """Give a connection of which every statement is a transaction of its own.
+
+    It spares PostgreSQL's BEGIN and COMMIT, each a way to the server and back.
+
+    Raises
+    ------
+    LockedLedgerError, LedgerError
+        As `writing`.
+    """
+    with naming_errors(engine.url), engine.connect() as plain:
+        yield plain.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
 def naming_errors(url: URL) -> Iterator[None]:
     """Turn a database error into one that names the ledger and the cause, without the password."""
     try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Table, bindparam, func, insert, select, text
+from sqlalchemy import Connection, Table, insert
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -25,23 +24,3 @@ def insert_all(connection: Connection, table: Table, new: list[dict[str, Any]]) 
     """Insert rows, if there are any."""
     if new:
         connection.execute(insert(table), new)
-
-
-def insert_all_plain(connection: Connection, table: Table, new: list[dict[str, Any]]) -> None:
-    """Insert rows of plain data, if there are any: `insert_all`, quicker where there are many.
-
-    PostgreSQL takes longer to read a hundred parameters than to store them, so it is given one.
-    """
-    if new and connection.dialect.name == "postgresql":
-        connection.execute(_insert_document(table), {"rows": new})
-    else:
-        insert_all(connection, table, new)
-
-
-@cache
-def _insert_document(table: Table) -> Any:
-    """Return PostgreSQL's INSERT of rows that come as one JSON document."""
-    row_type = text(f"NULL::{table.name}")
-    rows = func.json_populate_recordset(row_type, bindparam("rows", type_=JSON))
-    names = table.columns.keys()
-    return insert(table).from_select(names, select(rows.table_valued(*names)))

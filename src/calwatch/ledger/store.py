@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, Table, insert, select
 from sqlalchemy.exc import StatementError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from calwatch.butler.model import ExposureRecord
 from calwatch.errors import LedgerError, RecordError
 from calwatch.ledger import queries, rows
+from calwatch.ledger.at_once import insert_at_once
 from calwatch.ledger.engine import (
     LockedLedgerError,
     open_engine,
@@ -21,8 +22,9 @@ from calwatch.ledger.engine import (
     reading,
     shown_url,
     writing,
+    writing_once,
 )
-from calwatch.ledger.inserts import dialect_insert, insert_all, insert_all_plain, insert_once
+from calwatch.ledger.inserts import dialect_insert, insert_all, insert_once
 from calwatch.ledger.tables import (
     alarm_queue,
     brief,
@@ -163,21 +165,25 @@ class Ledger:
         """
         document = to_dict(replace(result, arrays={}))
         row = rows.judgement_row(result, exposure, judged_at, document)
+        what = f"{result.instrument} exposure {result.exposure_id} detector {result.detector}"
+        if self._engine.dialect.name == "postgresql":
+            belonging = _belonging(0, result)
+            if self._publishing:
+                belonging[outbox] = [{"created_at": judged_at}]
+            return self.write(
+                lambda c: insert_at_once(c, row, belonging) is not None, what, once=True
+            )
 
         def write(connection: Connection) -> bool:
             statement = insert_once(connection, judgement).returning(judgement.c.id)
             judgement_id = connection.execute(statement, row).scalar_one_or_none()
             if judgement_id is None:
                 return False
-            insert_all_plain(connection, measurement, rows.measurement_rows(judgement_id, result))
-            insert_all(connection, brief, [rows.brief_row(judgement_id, result)])
-            insert_all(connection, measured_array, rows.array_rows(judgement_id, result))
-            insert_all_plain(connection, provenance, rows.provenance_rows(judgement_id, result))
-            insert_all(connection, set_member, rows.member_rows(judgement_id, result))
+            for table, belonging in _belonging(judgement_id, result).items():
+                insert_all(connection, table, belonging)
             self.announce(connection, judged_at, judgement_id=judgement_id)
             return True
 
-        what = f"{result.instrument} exposure {result.exposure_id} detector {result.detector}"
         return self.write(write, what)
 
     def record_exposure(
@@ -406,7 +412,7 @@ class Ledger:
 
         return self._insist(attempt)
 
-    def write(self, write: Callable[[Connection], T], what: str) -> T:
+    def write(self, write: Callable[[Connection], T], what: str, *, once: bool = False) -> T:
         """Write in one transaction: all of it or nothing.
 
         Parameters
@@ -415,6 +421,8 @@ class Ledger:
             Does it; it may be called again when another writer was in the way.
         what
             Names it in an error.
+        once
+            It is a single statement.
 
         Raises
         ------
@@ -423,7 +431,7 @@ class Ledger:
         """
 
         def attempt() -> T:
-            with writing(self._engine) as connection:
+            with (writing_once if once else writing)(self._engine) as connection:
                 return write(connection)
 
         try:
@@ -444,3 +452,14 @@ class Ledger:
             reraise=True,
         )
         return retrying(attempt)
+
+
+def _belonging(judgement_id: int, result: DetectorResult) -> dict[Table, list[rows.Row]]:
+    """Return the rows of all tables that belong to a judgement."""
+    return {
+        measurement: rows.measurement_rows(judgement_id, result),
+        brief: [rows.brief_row(judgement_id, result)],
+        measured_array: rows.array_rows(judgement_id, result),
+        set_member: rows.member_rows(judgement_id, result),
+        provenance: rows.provenance_rows(judgement_id, result),
+    }
