@@ -270,6 +270,10 @@ def test_above_the_turnoff_nothing_is_compared_but_all_is_kept(detector, pair, c
     assert "above the certified turnoff of 15000 ADU" in found.faults["C11"]
     assert math.isfinite(found.amps["C11"]["PAIR_VARIANCE"])
     assert np.isfinite(found.arrays["covariances"]).all()
+    # The same light as that of the last certified pair is above it every other day.
+    turnoff[1] = 0.995 * found.amps["C11"]["PAIR_MEAN"]
+    found = measure(detector, *pair, replace(calibrations, ptc=replace(ptc, turnoff=turnoff)))
+    assert not found.faults
 
 
 def test_without_a_ptc_what_is_measured_is_there(detector, pair):

@@ -247,3 +247,13 @@ def test_from_pixels_to_the_curve(detector, certified):
         # Independent pixels, but for the brighter-fatter effect on the variance itself.
         expected = 1 + A00 * 60_000
         assert numbers["ROW_MEAN_VARIANCE_SLOPE"] == pytest.approx(expected, abs=0.35)
+
+
+def test_five_pairs_are_enough(detector, certified, judge):
+    """The fewest that are fitted: the errors say what they are worth."""
+    points = [_points()[k] for k in (0, 4, 8, 11, 14)]
+    measured = measure(detector, points, certified)
+    assert not measured.faults
+    numbers = measured.amps["C11"]
+    assert abs(numbers["PTC_GAIN"] - GAIN) < 4 * numbers["PTC_GAIN_ERROR"]
+    assert judge(measured).verdict is Verdict.PASS

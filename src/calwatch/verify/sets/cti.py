@@ -14,6 +14,7 @@ from calwatch.verify.definitions import cti as definitions
 from calwatch.verify.inputs import RAILS, reference_fault
 from calwatch.verify.sets import eper, tearing
 from calwatch.verify.sets.model import RawFrame
+from calwatch.verify.sets.pair import TURNOFF_SLACK
 
 LEAST_SIGNAL = 100.0
 """ADU: below it the last column is no edge to speak of."""
@@ -94,7 +95,7 @@ def _measure_amplifier(
     if not serial.signal > LEAST_SIGNAL:
         return f"there is no light: a signal of {serial.signal:.3g} ADU in its last column"
     gain, turnoff = _gain_and_turnoff(calibrations, index)
-    if serial.signal > turnoff:
+    if serial.signal > (1.0 + TURNOFF_SLACK) * turnoff:
         return (
             f"its signal of {serial.signal:.5g} ADU is above the certified turnoff of "
             f"{turnoff:.5g} ADU"

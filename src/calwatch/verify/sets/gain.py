@@ -19,7 +19,7 @@ from calwatch.verify.sets.boundaries import relative_gains
 from calwatch.verify.sets.brighter_fatter import a00_of, at_zero_signal, vendor_corrected
 from calwatch.verify.sets.covariances import MAX_LAG, covariances
 from calwatch.verify.sets.model import CorrectedFrame
-from calwatch.verify.sets.pair import Pair, inner_box, measure_pair
+from calwatch.verify.sets.pair import TURNOFF_SLACK, Pair, inner_box, measure_pair
 from calwatch.verify.sets.read_noise import overscan_share, pixel_share, relative_error
 
 LEFT_OUT = Mask.BAD | Mask.NO_DATA | Mask.SAT | Mask.SUSPECT
@@ -228,7 +228,7 @@ def _not_comparable(flats: Flats, index: int, pair: Pair, numbers: Metrics) -> s
         return f"no pair: its halves differ by {100 * numbers['PAIR_BALANCE']:.3g} %"
     ptc = flats.calibrations.ptc
     turnoff = float(ptc.turnoff[index]) if ptc else math.nan
-    if turnoff > 0 and pair.mean > turnoff:
+    if turnoff > 0 and pair.mean > (1.0 + TURNOFF_SLACK) * turnoff:
         return (
             f"its mean of {pair.mean:.5g} ADU is above the certified turnoff of {turnoff:.5g} ADU"
         )

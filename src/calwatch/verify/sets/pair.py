@@ -21,6 +21,9 @@ PAIR_PASSES = 3
 """Clipping of a flat pair (cp_pipe ``cpPtcExtract.py``)."""
 EDGE = 20
 """Pixels at every edge of an amplifier that are suspect (cp_pipe ``numEdgeSuspect``, level AMP)."""
+TURNOFF_SLACK = 0.01
+"""So far above the certified turnoff a pair is still judged: it is the mean of the last pair on the
+curve, and the same light is above it every other day."""
 LEAST_ROW = 0.5
 """A row of which fewer pixels are good has no mean."""
 
