@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo
 ARGS   ?=
 
-.PHONY: help demo demo-live test services lint types container fuzz audit bench truth season storm flow focal day year \
+.PHONY: help demo demo-live test services lint types container fuzz audit bench truth sets season storm flow focal day year \
         lock clean
 
 help:               ## Show the targets.
@@ -78,6 +78,9 @@ bench: $(VENV)/bench.stamp services ## Cost of verifying one CCD beside ccdproc 
 
 truth: $(VENV)/dev.stamp     ## Full-size truth run: injected against recovered values over many seeds (long).
 	$(BIN)/python tests/benchmarks/truth.py $(ARGS)
+
+sets: $(VENV)/dev.stamp      ## Simulated truth of pairs, curves and stacks: 224 amplifiers through the real ISR (long).
+	$(BIN)/python tests/benchmarks/sets.py $(ARGS)
 
 season: $(VENV)/dev.stamp    ## Two months of LSSTCam in numbers with known problems: which alarms come of it (minutes).
 	$(BIN)/python tests/benchmarks/season.py $(ARGS)

@@ -78,8 +78,9 @@ def faults(found: list[Found]) -> Table:
         ["test", "faults", "found", "without a fault", "FAIL all the same", "aim"],
         rows,
         f"A fault exceeds its hard limit, widened by the n_sigma of the test, by {BEYOND:g} "
-        f"errors. Aim: {100 * POWER:g} % found, {100 * FALSE:g} % false. Counted are "
-        "amplifiers, each with faults of one kind only.",
+        "errors; a full well is 88 ke-, one of QUADRATIC 1.05e-6. Aim: "
+        f"{100 * POWER:g} % found, {100 * FALSE:g} % false. Counted are amplifiers, each with "
+        "faults of one kind only.",
     )
 
 

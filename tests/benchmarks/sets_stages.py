@@ -149,17 +149,19 @@ def faulty_sequence(stand: Stand, known: CalibrationSet, found: Found) -> None:
     turn = stand.truth.seed % len(names)
     order = names[turn:] + names[:turn]
     gains, noises, bends, wells, a00s = (order[k::5][:3] for k in range(5))
-    # Errors of the fit at this size, as the fault-free curves have them.
-    pixels = stand.detector.amplifiers[0].bbox.area
-    scale = math.sqrt(900_000 / pixels)
+    # What the errors of the fit are here, from those of fault-free curves at 0.9 Mpix.
+    scale = math.sqrt(900_000 / stand.detector.amplifiers[0].bbox.area)
     edge = BEYOND + 3.0
-    of_gain, of_noise, of_a00 = 0.0017 * scale, 0.02 * scale, 5e-8 * scale
-    vendor = {"ITL": -4.56e-6, "E2V": -3.52e-6}[stand.detector.vendor]
+    vendor, noise_error = {"ITL": (-4.56e-6, 0.0194), "E2V": (-3.52e-6, 0.026)}[
+        stand.detector.vendor
+    ]
+    of_gain, of_noise, of_a00 = 0.0009 * scale, noise_error * scale, 2e-8 * scale
     truths = stand.truth.amps
-    bend = 1.0e-6 + edge * 2e-8 * scale
+    # Its statistical error is far smaller than what the first linearizer's own square makes of it.
+    bend = 1.05e-6
     other = stand.changed(
         a00=dict.fromkeys(a00s, vendor - edge * of_a00),
-        full_well=dict.fromkeys(wells, 76_000.0),
+        full_well=dict.fromkeys(wells, 88_000.0),
         nonlinearity={
             name: truths[name].nonlinearity - bend * NONLINEARITY_REFERENCE for name in bends
         },
