@@ -224,3 +224,15 @@ def test_a_certified_flat_that_is_missing_for_defects_is_counted_by_filter() -> 
     assert found.kind("NO_REFERENCE:flat", RULES) == "defects i_39"
     assert found.kind("NEW_BRIGHT_PIXELS", RULES) == "defects"
     assert found.end == NOON + timedelta(minutes=7)
+
+
+def test_defects_of_darks_are_not_those_of_flats() -> None:
+    """What the flats of a day say clears nothing that the darks have shown."""
+    broken = result(7, "defects", 5, verdict=Verdict.UNKNOWN, reason="only 3 darks")
+    dark = replace(broken, provenance={**broken.provenance, "observation_type": "dark"})
+    flat = good(8, "defects", "NEW_DARK_PIXELS", 0.0)
+    flat = replace(flat, provenance={**flat.provenance, "observation_type": "flat"})
+    mine = book()
+    raised = feed(mine, dark, replace(dark, exposure_id=dark.exposure_id + 10))
+    assert [what for what, _ in raised] == [What.RAISED]
+    assert feed(mine, flat) == []

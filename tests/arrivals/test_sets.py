@@ -122,6 +122,11 @@ def test_four_levels_are_no_sequence():
     assert sequences(ramp(seconds=(1, 2, 4, 8))) == []
 
 
+def test_few_levels_are_no_set_of_flats_either():
+    found = find_sets(ramp(seconds=(1, 2, 4)), LATER, GROUPING)
+    assert {one.kind for one in found} == {SetKind.PAIR}
+
+
 def test_an_odd_flat_is_no_part_of_a_sequence():
     [one] = sequences([*ramp(), exposure(11, 32, observation_reason="daily_ptc")])
     assert one.last.seq_num == 10

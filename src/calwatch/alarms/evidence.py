@@ -70,12 +70,15 @@ class Sighting:
     """Of a flat or a set; empty where it is not known or does not matter."""
     chains: dict[str, dict[str, Link]] = field(default_factory=dict)
     """Name of the CCD to what it was judged with, by calibration type (and filter)."""
+    of: str = ""
+    """Type of the exposures of a set that there is of several: defects of darks and of flats."""
 
     def kind(self, test: str, rules: Rules) -> str:
         """Return which exposures one test is counted over: ``bias``, or ``flat i_39``."""
+        name = f"{self.calib_type} {self.of}".strip()
         if self.physical_filter and test in rules.by_filter:
-            return f"{self.calib_type} {self.physical_filter}"
-        return self.calib_type
+            return f"{name} {self.physical_filter}"
+        return name
 
     def blame(self, part: str, test: str, finding: Finding) -> None:
         """Note something bad."""
@@ -108,6 +111,8 @@ def sighting(
     seen = Sighting(first.instrument, first.calib_type, first.exposure_id, end)
     if first.calib_type not in ("bias", "dark"):
         seen.physical_filter = str(first.provenance.get("physical_filter") or "")
+    if first.calib_type == "defects":
+        seen.of = str(first.provenance.get("observation_type") or "")
     reader = _Reader(seen, rules)
     for result in results:
         reader.detector(result)

@@ -123,7 +123,7 @@ def find_sets(
             continue
         if sequence:
             found += _sequence(pairs)
-        elif len(block) >= _least(kind, grouping):
+        elif len(block) >= _least(kind, grouping) and _is_even(kind, block, grouping):
             found.append(ExposureSet(kind, tuple(block)))
     return found
 
@@ -132,6 +132,12 @@ def _least(kind: SetKind, grouping: Grouping) -> int:
     """Return how many exposures make a set of one day."""
     least = grouping.least_frames
     return max(least, LEAST_BIASES) if kind is SetKind.BIASES else least
+
+
+def _is_even(kind: SetKind, block: Sequence[ExposureRecord], grouping: Grouping) -> bool:
+    """Tell whether flats are of one exposure time; others may be of any."""
+    times = [exposure.exposure_time for exposure in block]
+    return kind is not SetKind.FLATS or max(times) - min(times) <= grouping.time_tolerance
 
 
 def _type(exposure: ExposureRecord) -> str:

@@ -107,7 +107,7 @@ def _simulate(console: Console, root: Path, seed: int, processes: int) -> None:
             faults=FAULTS,
             # No fewer: what is measured of a set needs so many.
             biases=6,
-            darks=4,
+            darks=5,
             flats=4,
             pairs=6,
             calib_biases=16,

@@ -62,6 +62,7 @@ def _members(job: Job) -> dict[str, Any]:
     if not job.members:
         return {}
     return {
+        "observation_type": job.exposure.observation_type.strip().lower(),
         "members": [member.exposure.exposure_id for member in job.members],
         "raws": [member.raw.uri for member in job.members],
     }
