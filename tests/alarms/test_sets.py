@@ -236,3 +236,13 @@ def test_defects_of_darks_are_not_those_of_flats() -> None:
     raised = feed(mine, dark, replace(dark, exposure_id=dark.exposure_id + 10))
     assert [what for what, _ in raised] == [What.RAISED]
     assert feed(mine, flat) == []
+
+
+def test_amplifiers_are_counted_among_amplifiers() -> None:
+    """The detector was judged as well, and is no seventeenth."""
+    names = [f"C{n:02d}" for n in (*range(8), *range(10, 18))]
+    broken = {name: amp(reason=f"{name}: only 3 darks of at least 4") for name in names}
+    mine = book()
+    feed(mine, *(result(n, "defects", 5, amps=broken) for n in (1, 2)))
+    (alarm,) = mine.alarms.values()
+    assert (len(alarm.members), alarm.total) == (16, 16)

@@ -46,7 +46,10 @@ def make_view(
     for track_key, track in tracks.items():
         part = track_key[0]
         severities[part] = max(severities.get(part, Severity.NONE), track.window.severity)
-    total = sum(parts.within(part, key.part) for part in {*judged, *members})
+    # Where all that is bad are amplifiers, a detector that was judged as a whole is none of them.
+    kinds = {_is_amplifier(name) for name in members} or {True, False}
+    known = [name for name in {*judged, *members} if _is_amplifier(name) in kinds]
+    total = sum(parts.within(name, key.part) for name in known)
     return View(
         severity=group_severity(key.part, severities, judged, parts, rules),
         since=_since(tracks),
@@ -126,3 +129,7 @@ def _since(tracks: Mapping[TrackKey, Track]) -> datetime:
 def _newest(tracks: Mapping[TrackKey, Track]) -> int:
     samples = [track.window.samples[-1] for track in tracks.values()]
     return max(samples, key=lambda s: (s.end, s.exposure_id)).exposure_id
+
+
+def _is_amplifier(name: str) -> bool:
+    return "/" in name
