@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from alertmanager_server import AlertmanagerServer
 from webhook_sink import WebhookSink
@@ -230,12 +232,25 @@ def test_what_gets_graver_than_it_was_muted_for_is_told(story: Any, webhook: Web
     assert ("R22_S11", "critical", "firing") in told(webhook)
 
 
+def wait_until_noted(server: AlertmanagerServer) -> None:
+    """Wait until Alertmanager has the answer to what it told."""
+    sign = "alertmanager_notification_latency_seconds_count"
+    deadline = time.monotonic() + 30.0
+    while time.monotonic() < deadline:
+        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+        if any(line.startswith(sign) and not line.endswith(" 0") for line in lines):
+            return
+        time.sleep(0.05)
+    raise AssertionError("Alertmanager has noted no answer")
+
+
 def test_a_restart_of_alertmanager_loses_nothing(story: Any, webhook: WebhookSink) -> None:
     story.see("R22_S11", S)
     story.see("R22_S00", C)
     story.mute("R22_S00")
     story.run(story.tell())
     webhook.wait_for(1)
+    wait_until_noted(story.server)  # else it would rightly tell it again
     story.server.stop()
     story.server.start()
     assert story.held() == set()
