@@ -290,8 +290,8 @@ def earlier_numbers(
     return points
 
 
-def _short(values: Any) -> list[Any]:
+def _short(values: Any) -> Any:
     """Return an array as lists of numbers of seven digits: it is kept in single precision."""
     if getattr(values, "ndim", 0) == 0:
-        return float(f"{float(values):.7g}")  # type: ignore[return-value]
+        return float(f"{float(values):.7g}")
     return [_short(one) for one in values]

@@ -168,14 +168,13 @@ class _Look:
     def at(self, one: ExposureSet, *, recheck_unknown: bool, rejudge: bool) -> list[ExposureInHand]:
         """Return what is to be done of one set, kind by kind."""
         kinds = self._kinds(one)
-        merged = {kind: self._merged(one, kind) for kind in kinds}
         raws: dict[int, dict[int, RawDataset]] = {}
         for raw in self._repository.raws(self._instrument, [m.exposure_id for m in one.members]):
             raws.setdefault(raw.detector, {})[raw.exposure_id] = raw
         found = []
         for kind in kinds:
             jobs = self._jobs(one, kind, raws, recheck_unknown=recheck_unknown, rejudge=rejudge)
-            if jobs or (raws and not merged[kind] and self._judged(one, kind)):
+            if jobs or (raws and self._is_unmerged(one, kind)):
                 found.append(
                     ExposureInHand(one.last, tuple(sorted(raws)), jobs, algorithm_of(kind))
                 )
@@ -186,12 +185,12 @@ class _Look:
             self._instrument, algorithm=algorithm_of(kind), exposure_ids=[one.last.exposure_id]
         )
 
-    def _merged(self, one: ExposureSet, kind: str) -> bool:
-        """Tell whether the merged verdict of a set stands, and is that of all its judgements."""
-        number, algorithm = one.last.exposure_id, algorithm_of(kind)
-        if self._ledger.unmerged(self._instrument, algorithm=algorithm, exposure_ids=[number]):
-            return False
-        return bool(self._judged(one, kind))
+    def _is_unmerged(self, one: ExposureSet, kind: str) -> bool:
+        """Tell whether a set has judgements that no merged verdict knows of."""
+        found = self._ledger.unmerged(
+            self._instrument, algorithm=algorithm_of(kind), exposure_ids=[one.last.exposure_id]
+        )
+        return bool(found)
 
     def _jobs(
         self,

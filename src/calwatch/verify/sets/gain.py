@@ -14,22 +14,25 @@ from calwatch.calibrations.model import CalibrationSet
 from calwatch.camera.model import Detector
 from calwatch.verify.amplifier import Measured, Metrics
 from calwatch.verify.definitions import gain as definitions
-from calwatch.verify.inputs import reference_fault
 from calwatch.verify.sets.boundaries import relative_gains
 from calwatch.verify.sets.brighter_fatter import a00_of, at_zero_signal, vendor_corrected
 from calwatch.verify.sets.covariances import MAX_LAG, covariances
 from calwatch.verify.sets.model import CorrectedFrame
-from calwatch.verify.sets.pair import TURNOFF_SLACK, Pair, inner_box, measure_pair
+from calwatch.verify.sets.pair import (
+    IMBALANCE_SIGMA,
+    MAX_IMBALANCE,
+    TURNOFF_SLACK,
+    Pair,
+    inner_box,
+    measure_pair,
+)
 from calwatch.verify.sets.read_noise import overscan_share, pixel_share, relative_error
+from calwatch.verify.sets.references import fault_of_ptc, references
 
 LEFT_OUT = Mask.BAD | Mask.NO_DATA | Mask.SAT | Mask.SUSPECT
 """Pixels that do not enter a pair (cp_pipe ``cpPtcExtract.py``)."""
 TIME_TOLERANCE = 5e-3
 """s: exposure times that differ by more make no pair."""
-MAX_IMBALANCE = 0.05
-IMBALANCE_SIGMA = 5.0
-"""Halves that differ by more of their mean, and by so many errors more, are no pair: the lamp was
-not the same."""
 LEAST_GOOD = 0.5
 """An amplifier of which fewer pixels can be used is not measured."""
 
@@ -88,12 +91,12 @@ def _measure(flats: Flats) -> Measured:
     faults: dict[str, str] = {}
     found = np.full((len(detector.amplifiers), MAX_LAG, MAX_LAG), np.nan, np.float32)
     for i, amp in enumerate(detector.amplifiers):
-        numbers = dict.fromkeys(_NAMES, math.nan) | _references(flats, i)
+        numbers = dict.fromkeys(_NAMES, math.nan) | references(amp, flats.calibrations.ptc, i)
         fault = _unreadable(flats, i)
         if not fault:
             fault = _measure_amplifier(flats, i, good, numbers, found[i])
         amps[amp.name] = numbers
-        if fault := fault or _reference_fault(flats, i):
+        if fault := fault or fault_of_ptc(flats.calibrations.ptc, i):
             faults[amp.name] = fault
     _add_boundaries(flats, good, amps, faults)
     return Measured(
@@ -115,7 +118,9 @@ def _unreadable(flats: Flats, index: int) -> str:
         return fault
     gains = (float(first.gain[index]), float(second.gain[index]))
     if not all(math.isfinite(gain) and gain > 0 for gain in gains):
-        return _reference_fault(flats, index) or "there is no gain that its pixels are in"
+        return (
+            fault_of_ptc(flats.calibrations.ptc, index) or "there is no gain that its pixels are in"
+        )
     return ""
 
 
@@ -238,22 +243,6 @@ def _not_comparable(flats: Flats, index: int, pair: Pair, numbers: Metrics) -> s
             f"{pair.mean:.4g} ADU and a read noise of {numbers['NOISE_ADU']:.3g} ADU"
         )
     return ""
-
-
-def _references(flats: Flats, index: int) -> Metrics:
-    """Return what the camera and the certified PTC say; what is absurd is not said."""
-    amp, ptc = flats.detector.amplifiers[index], flats.calibrations.ptc
-    numbers = {"NOMINAL_GAIN": amp.nominal_gain, "NOMINAL_NOISE": amp.nominal_read_noise}
-    if ptc is not None:
-        gain, noise = float(ptc.gain[index]), float(ptc.noise[index])
-        numbers["CERTIFIED_GAIN"] = math.nan if reference_fault(gain, 1.0) else gain
-        numbers["CERTIFIED_NOISE"] = math.nan if reference_fault(1.0, noise) else noise
-    return numbers
-
-
-def _reference_fault(flats: Flats, index: int) -> str:
-    ptc = flats.calibrations.ptc
-    return reference_fault(float(ptc.gain[index]), float(ptc.noise[index])) if ptc else ""
 
 
 def _add_boundaries(

@@ -21,6 +21,10 @@ PAIR_PASSES = 3
 """Clipping of a flat pair (cp_pipe ``cpPtcExtract.py``)."""
 EDGE = 20
 """Pixels at every edge of an amplifier that are suspect (cp_pipe ``numEdgeSuspect``, level AMP)."""
+MAX_IMBALANCE = 0.05
+IMBALANCE_SIGMA = 5.0
+"""Halves that differ by more of their mean, and by so many errors more, are no pair: the lamp was
+not the same."""
 TURNOFF_SLACK = 0.01
 """So far above the certified turnoff a pair is still judged: it is the mean of the last pair on the
 curve, and the same light is above it every other day."""

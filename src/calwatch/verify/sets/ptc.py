@@ -12,15 +12,13 @@ from calwatch.calibrations.model import CalibrationSet
 from calwatch.camera.model import Amplifier, Detector
 from calwatch.verify.amplifier import Measured, Metrics
 from calwatch.verify.definitions import ptc as definitions
-from calwatch.verify.inputs import reference_fault
 from calwatch.verify.sets.covariances import MAX_LAG
 from calwatch.verify.sets.model import Earlier, numbers
-from calwatch.verify.sets.pair import inner_box
+from calwatch.verify.sets.pair import IMBALANCE_SIGMA, MAX_IMBALANCE, inner_box
 from calwatch.verify.sets.ptc_fit import CurveFit, Selected, select_and_fit
 from calwatch.verify.sets.ptc_full import FullFit, fit_full
+from calwatch.verify.sets.references import fault_of_ptc, references
 
-MAX_IMBALANCE = 0.05
-"""A pair whose halves differ by more of their mean is left out: the lamp was not the same."""
 REQUIRED_TURNOFF = 90_000.0
 """e- (DMTN-101 §16.3)."""
 A00_RANGES = {"ITL": (-4.56e-6, 6.91e-7), "E2V": (-3.52e-6, -2.61e-6)}
@@ -78,7 +76,7 @@ def measure(
                 matrices["b"][i] = full.b
         found |= _counts(points, amp.name, selected)
         amps[amp.name] = found
-        if fault := fault or _reference_fault(i, calibrations):
+        if fault := fault or fault_of_ptc(calibrations.ptc, i):
             faults[amp.name] = fault
     warnings = (f"no fit of all covariances of {', '.join(failed)}",) if failed else ()
     return Measured(amps, warnings=warnings, faults=faults, arrays={**matrices, "used": used})
@@ -96,7 +94,7 @@ def means(points: Sequence[Earlier], amp: str) -> DoubleArray:
     count = column(points, amp, "PAIR_NPIXELS")
     variance = column(points, amp, "PAIR_VARIANCE")
     with np.errstate(divide="ignore", invalid="ignore"):
-        allowed = MAX_IMBALANCE * mean + 5.0 * np.sqrt(2.0 * variance / count)
+        allowed = MAX_IMBALANCE * mean + IMBALANCE_SIGMA * np.sqrt(2.0 * variance / count)
         return np.where(np.abs(second - first) > allowed, np.nan, mean)
 
 
@@ -112,23 +110,14 @@ def _select(points: Sequence[Earlier], amp: str) -> Selected:
 
 
 def _references(detector: Detector, index: int, calibrations: CalibrationSet) -> Metrics:
-    """Return what the camera and the certified PTC say; what is absurd is not said."""
-    amp, ptc = detector.amplifiers[index], calibrations.ptc
-    found = {"NOMINAL_GAIN": amp.nominal_gain, "NOMINAL_NOISE": amp.nominal_read_noise}
-    if ptc is not None:
-        gain, noise = float(ptc.gain[index]), float(ptc.noise[index])
-        if not reference_fault(gain, 1.0):
-            found["CERTIFIED_GAIN"] = gain
-            found["CERTIFIED_TURNOFF"] = float(ptc.turnoff[index]) * gain
-        if not reference_fault(1.0, noise):
-            found["CERTIFIED_NOISE"] = noise
-        found["CERTIFIED_A00"] = float(ptc.a00[index])
-    return found
-
-
-def _reference_fault(index: int, calibrations: CalibrationSet) -> str:
+    """Return what the camera and the certified PTC say, its turnoff in electrons."""
     ptc = calibrations.ptc
-    return reference_fault(float(ptc.gain[index]), float(ptc.noise[index])) if ptc else ""
+    found = references(detector.amplifiers[index], ptc, index)
+    if ptc is not None:
+        found["CERTIFIED_A00"] = float(ptc.a00[index])
+        if "CERTIFIED_GAIN" in found:
+            found["CERTIFIED_TURNOFF"] = float(ptc.turnoff[index]) * found["CERTIFIED_GAIN"]
+    return found
 
 
 def _counts(points: Sequence[Earlier], amp: str, selected: Selected) -> Metrics:
