@@ -172,7 +172,7 @@ def _numbers(exposures: Iterable[ExposureRecord]) -> frozenset[tuple[int, int]]:
     return frozenset((exposure.day_obs, exposure.seq_num) for exposure in exposures)
 
 
-def _settled(exposure: ExposureRecord, now: datetime, wait: timedelta) -> bool:
+def is_settled(exposure: ExposureRecord, now: datetime, wait: timedelta) -> bool:
     """Tell whether nothing more is waited for after an exposure; one without a time: at once."""
     return exposure.end_utc is None or now - exposure.end_utc > wait
 
@@ -186,7 +186,7 @@ def _ended(
     """Tell whether a block gets no more members: something else was begun, or time is up."""
     last = block[-1]
     begun = any(age(e) > age(last) and _purpose(e) != _purpose(last) for e in ordered)
-    return begun or _settled(last, now, wait)
+    return begun or is_settled(last, now, wait)
 
 
 def _levels(sets: Iterable[ExposureSet], grouping: Grouping) -> int:
@@ -235,7 +235,7 @@ class _Pairing:
         return sorted(found, key=lambda pair: age(pair.last))
 
     def _settled(self, exposure: ExposureRecord) -> bool:
-        return _settled(exposure, self.now, self.grouping.wait)
+        return is_settled(exposure, self.now, self.grouping.wait)
 
     def _partner(
         self, first: ExposureRecord, later: Sequence[ExposureRecord]

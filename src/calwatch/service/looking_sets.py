@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 
 from calwatch.arrivals.job import Job, Member
 from calwatch.arrivals.reconcile import CALIB_TYPES, UNMEASURED, age, first_day_obs
-from calwatch.arrivals.sets import ANALYSES, ExposureSet, Grouping, SetKind, find_sets
+from calwatch.arrivals.sets import (
+    ANALYSES,
+    ExposureSet,
+    Grouping,
+    SetKind,
+    find_sets,
+    is_settled,
+)
 from calwatch.butler.model import Chain, ExposureRecord, RawDataset
 from calwatch.ledger.queries import Judged
 from calwatch.ledger.sets import (
@@ -160,19 +167,18 @@ class _Look:
         return True
 
     def _is_old(self, one: ExposureSet) -> bool:
-        return one.last.end_utc is None or self._now - one.last.end_utc > RECENT
+        return is_settled(one.last, self._now, RECENT)
 
     def _kinds(self, one: ExposureSet) -> list[str]:
         return [kind for kind in ANALYSES[one.kind] if kind in self._settings.sets.kinds]
 
     def at(self, one: ExposureSet, *, recheck_unknown: bool, rejudge: bool) -> list[ExposureInHand]:
         """Return what is to be done of one set, kind by kind."""
-        kinds = self._kinds(one)
         raws: dict[int, dict[int, RawDataset]] = {}
         for raw in self._repository.raws(self._instrument, [m.exposure_id for m in one.members]):
             raws.setdefault(raw.detector, {})[raw.exposure_id] = raw
         found = []
-        for kind in kinds:
+        for kind in self._kinds(one):
             jobs = self._jobs(one, kind, raws, recheck_unknown=recheck_unknown, rejudge=rejudge)
             if jobs or (raws and self._is_unmerged(one, kind)):
                 found.append(
@@ -232,8 +238,7 @@ class _Look:
 
     def _settled(self, one: ExposureSet) -> bool:
         """Tell whether no file of a set is waited for any more."""
-        wait = timedelta(seconds=self._settings.sets.wait_seconds)
-        return one.last.end_utc is None or self._now - one.last.end_utc > wait
+        return is_settled(one.last, self._now, grouping_of(self._settings.sets).wait)
 
     def _points(
         self, one: ExposureSet, kind: str, detectors: Collection[int]
