@@ -16,7 +16,7 @@ def count_tests(tests: Iterable[TestResult]) -> dict[str, int]:
     counts = dict.fromkeys(OUTCOMES, 0)
     for test in tests:
         if test.counts:
-            counts[test.verdict.value.lower()] += 1
+            counts[test.verdict.lower()] += 1
             counts[WARNING] += test.severity == "WARNING"
     return counts
 

@@ -12,6 +12,9 @@ from calwatch.verify.model import TestResult, Verdict
 
 Numbers = Mapping[str, float | None]
 Range = tuple[float | None, float | None]
+_PASS, _FAIL = Verdict.PASS, Verdict.FAIL
+_ABSOLUTE, _RELATIVE, _MULTIPLE = Form.ABSOLUTE, Form.RELATIVE, Form.MULTIPLE
+"""By names of their own: to ask an enumeration takes longer than to compare with a limit."""
 
 
 def evaluate(test: ActiveTest, numbers: Numbers, subject: str) -> TestResult | None:
@@ -59,7 +62,7 @@ def evaluate(test: ActiveTest, numbers: Numbers, subject: str) -> TestResult | N
         reason = f"{_label(spec, subject)} {_sentence(spec, value, allowed, centre, scale)}"
         reason += f" [{test.note}]" if test.note else ""
     return TestResult(
-        spec.name, Verdict.FAIL if severity == "serious" else Verdict.PASS, value, allowed,
+        spec.name, _FAIL if severity == "serious" else _PASS, value, allowed,
         spec.unit, test.section, severity.upper(), test.counts, reason,
     )  # fmt: skip
 
@@ -87,33 +90,36 @@ def _problem(
     spec: TestSpec, value: float | None, reference: float | None, error: float | None
 ) -> str:
     """Say what keeps the test from being judged; empty if nothing does."""
-    for name, number in ((spec.metric, value), (spec.reference, reference), (spec.error, error)):
-        if number is None and name:
-            return f"{METRICS[name].phrase} ({name}) does not exist"
-    if (
-        spec.reference
-        and reference is not None
-        and spec.form is not Form.ABSOLUTE
-        and (reference < 0 or (reference == 0 and spec.form is Form.RELATIVE))
-    ):
-        return f"{METRICS[spec.reference].phrase} ({spec.reference}) is {_show(reference)}"
-    if spec.error and error is not None and error < 0:
-        return f"{METRICS[spec.error].phrase} ({spec.error}) is negative"
+    if value is None:
+        return _absent(spec.metric)
+    if spec.reference:
+        if reference is None:
+            return _absent(spec.reference)
+        of_no_use = reference < 0 or (reference == 0 and spec.form is _RELATIVE)
+        if of_no_use and spec.form is not _ABSOLUTE:
+            return f"{METRICS[spec.reference].phrase} ({spec.reference}) is {_show(reference)}"
+    if spec.error:
+        if error is None:
+            return _absent(spec.error)
+        if error < 0:
+            return f"{METRICS[spec.error].phrase} ({spec.error}) is negative"
     return ""
+
+
+def _absent(metric: str) -> str:
+    return f"{METRICS[metric].phrase} ({metric}) does not exist"
 
 
 def _centre_and_scale(form: Form, reference: float) -> tuple[float, float]:
     """Return what is expected, and what the offsets of a limit are multiplied by."""
-    match form:
-        case Form.ABSOLUTE:
-            return reference, 1.0
-        case Form.RELATIVE:
-            return reference, reference
-        case Form.MULTIPLE:
-            return 0.0, reference
-        case Form.SQRT:
-            root = sqrt(reference)
-            return root, root
+    if form is _ABSOLUTE:
+        return reference, 1.0
+    if form is _RELATIVE:
+        return reference, reference
+    if form is _MULTIPLE:
+        return 0.0, reference
+    root = sqrt(reference)  # Form.SQRT
+    return root, root
 
 
 def _crosses(value: float, allowed: Range, strict: bool) -> bool:

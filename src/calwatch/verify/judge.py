@@ -38,8 +38,6 @@ MEASURES: Mapping[str, Callable[[Frame], Measured]] = {
 """The measurement of each calibration type."""
 Images = Literal["all", "not_passed", "none"]
 """Of which frames an image is kept: a plain PASS has nothing to show."""
-_PLAIN = frozenset({float, int})
-"""Numbers that can stay as they are; those of numpy are made plain."""
 
 
 def judge_detector(
@@ -170,9 +168,14 @@ def judge_numbers(
 def finite(numbers: Metrics) -> dict[str, float | None]:
     """Return the numbers as plain floats and ints, None where there is none."""
     return {
-        name: (value if type(value) in _PLAIN else float(value)) if isfinite(value) else None
+        name: (value if type(value) is float else _plain(value)) if isfinite(value) else None
         for name, value in numbers.items()
     }
+
+
+def _plain(value: float) -> float:
+    """Return an int as it is, and what numpy gave as a float."""
+    return value if type(value) is int else float(value)
 
 
 @dataclass(frozen=True, slots=True)
