@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 import structlog
 import yaml
@@ -221,6 +223,23 @@ def _full(path: Path, monkeypatch) -> Callable[[], None]:
 
     monkeypatch.setattr(Ledger, "open", small)
     return lambda: monkeypatch.setattr(Ledger, "open", opened)
+
+
+def test_the_page_is_there_without_alarms(configure: Configure, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    nothing = {"where": "exposure.day_obs = 19700101", "alarms": {"enabled": False}}
+    log = tmp_path / "log"
+    daemon = start(configure(web={"port": port}, **nothing), log)
+    try:
+        transport = httpx.HTTPTransport(retries=9)  # with pauses that grow: until it listens
+        with httpx.Client(transport=transport, timeout=20) as client:
+            answer = client.get(f"http://127.0.0.1:{port}/", follow_redirects=True)
+        assert answer.status_code == 200
+        assert "MiniCam" in answer.text
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(20) == 0, log.read_text()
 
 
 def test_a_ledger_out_of_reach_is_3_and_then_nothing_is_lost_or_doubled(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,18 +13,12 @@ import click
 if TYPE_CHECKING:
     from calwatch.kafka.connection import KafkaConnection
     from calwatch.ledger.store import Ledger
-    from calwatch.service.judge_settings import JudgeSettings
     from calwatch.service.judging import JudgeFactory
-    from calwatch.service.limits_in_force import LimitsInForce
-    from calwatch.service.observing import Observing
-    from calwatch.service.online import Role
     from calwatch.service.pool import WorkerPool
     from calwatch.service.progress import RunSummary
     from calwatch.settings import Settings
 
 ALL, INTAKE, WORKER = ROLES = ("all", "intake", "worker")
-ONCE_GRACE_SECONDS = 60.0
-"""With ``--once`` the outbox may be emptied for so long at the end."""
 
 
 @click.command()
@@ -74,6 +67,8 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
     with _workers(settings, judging, role) as pool:
         if pool is not None:
             limits.listen(lambda new: pool.renew(worker_arguments(judge_settings, new)))
+        # Imported while the workers set themselves up.
+        from calwatch.cli.running import Base, serve, watch
         from calwatch.ledger.store import Ledger
         from calwatch.service.lifecycle import SystemClock
         from calwatch.service.measures import show_limits
@@ -82,17 +77,19 @@ def run(ctx: click.Context, config: Path | None, role: str, once: bool, rejudge:
         from calwatch.verify.model import Verdict
 
         publishing = connection is not None and settings.kafka.publish
-        alarming = settings.alarms.enabled and role != Role.WORKER
+        alarming = settings.alarms.enabled and role != WORKER
         ledger = Ledger.open(settings.ledger, publishing=publishing, alarming=alarming)
         _say_started(settings, connection, ledger, role)
+        clock = SystemClock()
         try:
-            observing = Observing(settings, role, ledger, SystemClock())
+            observing = Observing(settings, role, ledger, clock)
             limits.listen(partial(show_limits, settings, role))
-            if role == Role.WORKER and connection is not None:
-                summary = _serve(settings, connection, ledger, judging, observing, pool, limits)
+            work = (judge_settings, judging, limits, observing, pool, clock)
+            base = Base(settings, connection, ledger, *work)
+            if role == WORKER and connection is not None:
+                summary = serve(base, connection)
             else:
-                parts = (settings, connection, ledger, judge_settings, judging, observing)
-                summary = _watch(*parts, Role(role), pool, limits, once=once, rejudge=rejudge)
+                summary = watch(base, Role(role), once=once, rejudge=rejudge)
         finally:
             ledger.close()
     _say_ended(summary)
@@ -113,133 +110,6 @@ def _workers(settings: Settings, judging: JudgeFactory, role: str) -> Iterator[W
         yield pool
     finally:
         pool.end()
-
-
-def _watch(
-    settings: Settings,
-    connection: KafkaConnection | None,
-    ledger: Ledger,
-    judge_settings: JudgeSettings,
-    judging: JudgeFactory,
-    observing: Observing,
-    role: Role,
-    pool: WorkerPool | None,
-    limits: LimitsInForce,
-    *,
-    once: bool,
-    rejudge: bool,
-) -> RunSummary:
-    """Find what is missing, and do it or hand it out."""
-    from calwatch.butler.repository import Repository
-    from calwatch.ledger.alarms import AlarmStore
-    from calwatch.ledger.deliveries import Deliveries
-    from calwatch.service.alarm_desk import open_books
-    from calwatch.service.alarm_wiring import set_up_alarms
-    from calwatch.service.daemon import Companion, Daemon
-    from calwatch.service.lifecycle import SystemClock
-    from calwatch.service.online import Role, go_online
-    from calwatch.service.progress import Event
-    from calwatch.service.pruning import prune_arrays
-    from calwatch.service.remote import RemoteWorkers
-
-    # A wrong camera is told now, not exposure by exposure.
-    cameras = {name: judge_settings.camera_of(name) for name in settings.instruments}
-    kafka = settings.kafka
-    clock = SystemClock()
-    grace = ONCE_GRACE_SECONDS if once else 5.0
-    online = go_online(settings, connection, ledger, cameras, clock, grace_seconds=grace)
-    companions: list[Companion] = []
-    if online.publisher is not None:
-        companions.append(online.publisher.run)
-    if settings.keep_arrays_days is not None:
-        companions.append(partial(prune_arrays, ledger, settings.keep_arrays_days, clock))
-    alarming = None
-    if settings.alarms.enabled:
-        books = open_books(settings, AlarmStore(ledger), clock)
-        limits.listen(books.renew)
-        parts = (books, Deliveries(ledger), settings.alarms, cameras, connection, clock)
-        write = _log_alarm if settings.log.format == "json" else None
-        alarming = set_up_alarms(*parts, grace_seconds=grace, write=write)
-        companions.append(alarming.run)
-        if settings.web.port is not None:
-            from calwatch.web.app import make_app
-            from calwatch.web.serve import listen, serve
-
-            listening = listen(settings.web.host, settings.web.port)
-            state = observing.health.report
-            watched = (books, ledger, cameras, lambda: limits.current)
-            app = make_app(*watched, settings.alarms, settings.web, clock, state)
-            companions.append(partial(serve, app, listening))
-
-    def hear(event: Event) -> None:
-        observing.hear(event)
-        online.hear(event)
-        if alarming is not None:
-            alarming.hear(event)
-
-    async def work() -> RunSummary:
-        remote = None
-        if role is Role.INTAKE and connection is not None:
-            remote = RemoteWorkers(connection, kafka.jobs_topic, kafka.jobs_partitions, ledger)
-        if online.publisher is not None:
-            await online.publisher.prepare()
-        daemon = Daemon(
-            settings,
-            repository,
-            ledger,
-            judging,
-            sources=online.sources,
-            companions=companions,
-            watch=online.watch,
-            performer=remote or pool,
-            jobs_ahead=None if remote is None else kafka.jobs_ahead,
-            on_event=hear,
-            rejudge=rejudge,
-            reload=limits.reload,
-        )
-        outage = None if online.publisher is None else online.publisher.held_up_by
-        unsent = None if remote is None else remote.held_up_by
-        try:
-            async with observing.over(lambda: daemon.load, online.state, outage, unsent):
-                return await daemon.run(once=once)
-        finally:
-            if online.registry is not None:
-                await online.registry.close()
-
-    with Repository.open(settings.repo) as repository:
-        return asyncio.run(work())
-
-
-def _serve(
-    settings: Settings,
-    connection: KafkaConnection,
-    ledger: Ledger,
-    judging: JudgeFactory,
-    observing: Observing,
-    pool: WorkerPool | None,
-    limits: LimitsInForce,
-) -> RunSummary:
-    """Do the jobs that an intake hands out."""
-    from calwatch.service.serving import JobServer
-
-    async def work() -> RunSummary:
-        kafka = settings.kafka
-        group = f"{kafka.group}-workers"
-        server = JobServer(
-            settings, connection, kafka.jobs_topic, group, ledger, judging, performer=pool,
-            on_event=observing.hear, reload=limits.reload,
-        )  # fmt: skip
-        async with observing.over(lambda: server.load, lambda: server.state):
-            return await server.run()
-
-    return asyncio.run(work())
-
-
-def _log_alarm(line: str) -> None:
-    """Give the lines of a console channel to a log that machines read."""
-    import structlog
-
-    structlog.get_logger("calwatch").warning("alarm", text=line)
 
 
 def _say_started(
