@@ -1,11 +1,12 @@
-"""Three simulated nights of a small camera, made once for all tests that judge real files."""
+"""What many tests stand on: three simulated nights of a small camera, and empty databases."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ from calwatch.simulate.plan import DAILY_PROGRAM, SimulationPlan
 from calwatch.simulate.repository import read_truth, simulate
 from calwatch.simulate.truth import Truth
 from calwatch.verify.model import DetectorResult
+
+sys.path[:0] = [str(Path(__file__).parent / "services")]
+import postgresql  # noqa: E402  (found only now)
 
 # No test judges by time: a first call may load a camera or compile a kernel. The same examples are
 # tried every time, so that a run can be repeated.
@@ -127,6 +131,28 @@ def _simulated(root: Path) -> None:
             processes=1,
         )
         simulate(plan)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The administrative URL of a real server, one for all tests of a process."""
+    with postgresql.server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """The URL of an empty database."""
+    with postgresql.database(postgresql_server) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty ledger, in either database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return request.getfixturevalue("postgresql_url")
 
 
 @pytest.fixture(scope="session")

@@ -47,12 +47,6 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def postgresql_url():
-    with postgresql.server() as server, postgresql.database(server) as url:
-        yield url
-
-
 def everything_in(url: object) -> object:
     ledger = Ledger.open(str(url))
     found = everything(ledger)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,7 @@ from calwatch.settings import load_settings
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / name) for name in ("services", "service", "alarms", "ledger")]
 
-import postgresql  # noqa: E402  (found only now)
-
 NewCase = Callable[..., Case]
-
-
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    with postgresql.server() as url:
-        yield url
-
-
-@pytest.fixture
-def postgresql_url(postgresql_server: str) -> Iterator[str]:
-    with postgresql.database(postgresql_server) as url:
-        yield url
 
 
 @pytest.fixture

@@ -14,31 +14,10 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "service")]
 import alertmanager_server as alertmanager  # noqa: E402  (these are found only now)
 import influx_server as influx  # noqa: E402
 import kafka_server as kafka  # noqa: E402
-import postgresql  # noqa: E402
 import registry_server as registry  # noqa: E402
 import secure_kafka_server as secure_kafka  # noqa: E402
 import smtp_sink  # noqa: E402
 import webhook_sink  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    with postgresql.server() as url:
-        yield url
-
-
-@pytest.fixture
-def postgresql_url(postgresql_server: str) -> Iterator[str]:
-    with postgresql.database(postgresql_server) as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty ledger, in either database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return request.getfixturevalue("postgresql_url")
 
 
 @pytest.fixture(scope="session")

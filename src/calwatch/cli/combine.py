@@ -106,23 +106,9 @@ def _combine(arguments: dict[str, Any], *, quiet: bool) -> dict[int, str]:
 
     if quiet:
         return make(**arguments)
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from calwatch.cli.bars import counting_bars
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with counting_bars() as bars:
         task = bars.add_task(arguments["calib_type"], total=None)
 
         def report(done: int, total: int, what: str) -> None:

@@ -5,40 +5,21 @@ Every question here is answered through an index; the tables of a year are never
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from calwatch.ledger.queries import latest
+from calwatch.ledger import queries
+from calwatch.ledger.queries import ExposureLine, latest
 from calwatch.ledger.store import Ledger
 from calwatch.ledger.tables import exposure_verdict, judgement
 from calwatch.verify.codec import from_dict
 from calwatch.verify.model import ALGORITHM, DetectorResult, Verdict, algorithm_of
 
 _E, _J = exposure_verdict.c, judgement.c
-
-
-@dataclass(frozen=True, slots=True)
-class ExposureLine:
-    """The merged verdict of one exposure, without its document."""
-
-    instrument: str
-    exposure_id: int
-    calib_type: str
-    verdict: Verdict
-    reason: str
-    physical_filter: str
-    day_obs: int
-    seq_num: int
-    end_utc: datetime | None
-    judged_at: datetime
-    counts: Mapping[str, int]
-    """Number of detectors by verdict."""
-    expected: tuple[int, ...]
-    """Detectors the Butler had raw files of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,20 +213,4 @@ def _lines(instrument: str, algorithm: str) -> Select[Any]:
 def read_lines(ledger: Ledger, statement: Select[Any]) -> list[ExposureLine]:
     """Return the rows of ``exposure_verdict`` that a statement selects, less their documents."""
     rows = ledger.read(lambda c: c.execute(statement).all())
-    return [
-        ExposureLine(
-            instrument=row.instrument,
-            exposure_id=row.exposure_id,
-            calib_type=row.calib_type,
-            verdict=Verdict(row.verdict),
-            reason=row.reason,
-            physical_filter=row.physical_filter,
-            day_obs=row.day_obs,
-            seq_num=row.seq_num,
-            end_utc=row.exposure_end_utc,
-            judged_at=row.judged_at,
-            counts={"PASS": row.n_pass, "FAIL": row.n_fail, "UNKNOWN": row.n_unknown},
-            expected=tuple(row.expected),
-        )
-        for row in rows
-    ]
+    return [queries.exposure_line(row) for row in rows]

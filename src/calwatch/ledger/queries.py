@@ -36,8 +36,8 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class ExposureSummary:
-    """The merged verdict of one exposure."""
+class ExposureLine:
+    """The merged verdict of one exposure, without its document."""
 
     instrument: str
     exposure_id: int
@@ -53,6 +53,12 @@ class ExposureSummary:
     """Number of detectors by verdict."""
     expected: tuple[int, ...]
     """Detectors the Butler had raw files of."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureSummary(ExposureLine):
+    """The merged verdict of one exposure."""
+
     document: Mapping[str, Any]
 
 
@@ -242,21 +248,29 @@ def exposures_statement(
 
 def exposure_summary(row: Any) -> ExposureSummary:
     """Read one row of `exposures_statement`."""
-    return ExposureSummary(
-        instrument=row.instrument,
-        exposure_id=row.exposure_id,
-        calib_type=row.calib_type,
-        verdict=Verdict(row.verdict),
-        reason=row.reason,
-        physical_filter=row.physical_filter,
-        day_obs=row.day_obs,
-        seq_num=row.seq_num,
-        end_utc=row.exposure_end_utc,
-        judged_at=row.judged_at,
-        counts={"PASS": row.n_pass, "FAIL": row.n_fail, "UNKNOWN": row.n_unknown},
-        expected=tuple(row.expected),
-        document=row.document,
-    )
+    return ExposureSummary(**_merged(row), document=row.document)
+
+
+def exposure_line(row: Any) -> ExposureLine:
+    """Read one row of ``exposure_verdict``; its document need not be there."""
+    return ExposureLine(**_merged(row))
+
+
+def _merged(row: Any) -> dict[str, Any]:
+    return {
+        "instrument": row.instrument,
+        "exposure_id": row.exposure_id,
+        "calib_type": row.calib_type,
+        "verdict": Verdict(row.verdict),
+        "reason": row.reason,
+        "physical_filter": row.physical_filter,
+        "day_obs": row.day_obs,
+        "seq_num": row.seq_num,
+        "end_utc": row.exposure_end_utc,
+        "judged_at": row.judged_at,
+        "counts": {"PASS": row.n_pass, "FAIL": row.n_fail, "UNKNOWN": row.n_unknown},
+        "expected": tuple(row.expected),
+    }
 
 
 def runs_statement(

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from calwatch.ledger.nights import ExposureLine, read_lines
-from calwatch.ledger.queries import latest
+from calwatch.ledger.nights import read_lines
+from calwatch.ledger.queries import ExposureLine, latest
 from calwatch.ledger.store import Ledger, Recorded
 from calwatch.ledger.tables import (
     exposure_verdict,

@@ -15,7 +15,8 @@ from calwatch.alarms.rules import Rules
 from calwatch.camera.model import Camera
 from calwatch.errors import StopError
 from calwatch.ledger.alarms import AlarmStore
-from calwatch.ledger.nights import ExposureLine, exposures_between
+from calwatch.ledger.nights import exposures_between
+from calwatch.ledger.queries import ExposureLine
 from calwatch.ledger.reported import (
     DAMAGE,
     ReportedJudgement,

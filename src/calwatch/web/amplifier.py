@@ -19,7 +19,8 @@ from calwatch.arrays import AnyArray
 from calwatch.camera.model import Amplifier, Camera, Detector
 from calwatch.errors import CameraError
 from calwatch.ledger.arrays import measured_arrays
-from calwatch.ledger.nights import ExposureLine, exposure_line, last_checks
+from calwatch.ledger.nights import exposure_line, last_checks
+from calwatch.ledger.queries import ExposureLine
 from calwatch.ledger.trends import JudgedBrief, briefs_of, chain_changes, newest, trend
 from calwatch.ledger.types import LARGEST_ID
 from calwatch.plots.frame import frame_image, profile

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from calwatch.butler.times import tai_text
-from calwatch.ledger.nights import ExposureLine
+from calwatch.ledger.queries import ExposureLine
 from calwatch.ledger.trends import ChainChange, chain_changes
 from calwatch.verify.model import DetectorResult
 from calwatch.verify.sets.needs import AGAINST

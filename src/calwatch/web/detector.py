@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from calwatch.ledger.nights import ExposureLine
+from calwatch.ledger.queries import ExposureLine
 from calwatch.verify.explain import Explanation, explain
 from calwatch.verify.limits import Part
 from calwatch.verify.metrics import METRICS

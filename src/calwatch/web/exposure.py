@@ -13,13 +13,13 @@ from starlette.routing import Route
 from calwatch.alarms.naming import compress, how_many
 from calwatch.ledger.nights import (
     DetectorLine,
-    ExposureLine,
     detector_lines,
     detector_result,
     exposure_line,
     exposure_lines,
     neighbours,
 )
+from calwatch.ledger.queries import ExposureLine
 from calwatch.ledger.sets import members_of, sets_of
 from calwatch.ledger.trends import briefs_of_exposure
 from calwatch.ledger.types import LARGEST_ID

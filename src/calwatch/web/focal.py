@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from calwatch.ledger.nights import ExposureLine, last_checks
+from calwatch.ledger.nights import last_checks
+from calwatch.ledger.queries import ExposureLine
 from calwatch.ledger.trends import (
     JudgedBrief,
     briefs_of_day,

@@ -12,14 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from calwatch.ledger.nights import (
-    ExposureLine,
-    LastCheck,
-    days,
-    days_beside,
-    exposures_between,
-    last_checks,
-)
+from calwatch.ledger.nights import LastCheck, days, days_beside, exposures_between, last_checks
+from calwatch.ledger.queries import ExposureLine
 from calwatch.ledger.sets import SetLine, sets_between
 from calwatch.service.alarm_words import count_line, gravest_first
 from calwatch.verify.metrics import CALIB_TYPES, FRAME_TYPES

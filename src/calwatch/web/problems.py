@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from calwatch.ledger.nights import ExposureLine
+from calwatch.ledger.queries import ExposureLine
 from calwatch.ledger.trends import JudgedBrief
 from calwatch.verify.brief import FAIL, UNKNOWN, WARNING, BriefTest
 from calwatch.verify.distance import distance

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from calwatch.arrays import AnyArray
 from calwatch.camera.model import Detector
 from calwatch.ledger.arrays import measured_arrays
-from calwatch.ledger.nights import ExposureLine
+from calwatch.ledger.queries import ExposureLine
 from calwatch.ledger.sets import earlier_numbers, members_of
 from calwatch.plots.defects import KINDS, amp_at
 from calwatch.plots.linearity import Residual, Residuals
