@@ -63,6 +63,7 @@ class Noting:
 
     def __init__(self) -> None:
         self.pids: list[int] = []
+        self.wants_numbers = False
         self.at: dict[tuple[int, int], float] = {}
 
     async def start(self) -> None:

@@ -233,6 +233,8 @@ def work(job: Job) -> DetectorResult:
     if word == "die_once" and not Path(argument).exists():
         Path(argument).touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    if word == "numbers" and not all(point.amps and point.arrays for point in job.earlier):
+        return make_result(job, Verdict.FAIL, "a pair came without its numbers")
     if word == "sleep":
         time.sleep(float(argument))
     if word == "raw":

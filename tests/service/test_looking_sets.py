@@ -9,8 +9,10 @@ import fakes
 import pytest
 from fakes import FakeRepository, make_result
 
+from calwatch.arrivals.sets import Grouping
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.looking_sets import look_for_sets
+from calwatch.service.numbers import with_numbers
 from calwatch.settings import Settings
 from calwatch.verify.model import Verdict, algorithm_of
 
@@ -125,7 +127,11 @@ def test_a_curve_waits_for_its_pairs_and_is_given_their_numbers(ledger):
     [curve] = judge_all(repository, ledger, given)
     assert (curve.calib_type, len(curve.members)) == ("ptc", 10)
     assert [point.exposure_time for point in curve.earlier] == [1.0, 2.0, 4.0, 8.0, 16.0]
-    assert curve.earlier[0].amps["C11"]["PAIR_MEAN"] == pytest.approx(1.1)
+    assert {len(point.amps) for point in curve.earlier} == {0}
+    whole = with_numbers(ledger, curve)
+    assert [point.exposure_time for point in whole.earlier] == [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert whole.earlier[0].amps["C11"]["PAIR_MEAN"] == pytest.approx(1.1)
+    assert with_numbers(ledger, pairs[0]) is pairs[0]
     assert look(repository, ledger, given) == []
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import uuid
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import fakes
+import numpy as np
 import pytest
 from fakes import FakeRepository
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from calwatch.arrivals.codec import JobCodec
+from calwatch.arrivals.job import Job
 from calwatch.errors import RecordError
 from calwatch.kafka.connection import KafkaConnection
 from calwatch.ledger.store import Ledger
@@ -25,6 +30,7 @@ from calwatch.service.remote import RemoteWorkers
 from calwatch.service.serving import JobServer
 from calwatch.settings import Settings
 from calwatch.verify.model import Verdict
+from calwatch.verify.sets.needs import NEEDS
 
 pytestmark = pytest.mark.services
 
@@ -164,31 +170,50 @@ def test_a_job_delivered_twice_counts_once_and_garbage_stops_nothing(
     assert [line["offset"] for line in refused] == [0, 1, 2]
 
 
-def test_a_curve_of_many_pairs_fits_into_a_message_and_one_too_long_holds_nothing_up(
-    fleet: Fleet,
+BROKERS_OWN = 1_048_588
+"""``max.message.bytes`` of a broker that was told of no other."""
+PAIRS = 400
+
+
+def record_pairs(ledger: Ledger, curve: Job) -> None:
+    """Record the judgement of each pair that a curve is made of."""
+    for flat, point in zip(curve.members[1::2], curve.earlier, strict=True):
+        pair = Job(flat.exposure, "gain", curve.detector, flat.raw, curve.chain)
+        result = fakes.make_result(pair, metrics=NEEDS["ptc"].metrics)
+        arrays = {"covariances": np.asarray(point.arrays["covariances"])}
+        ledger.record(replace(result, arrays=arrays), flat.exposure, datetime.now(UTC))
+
+
+def test_a_curve_of_400_pairs_is_judged_and_a_job_too_long_holds_nothing_up(
+    fleet: Fleet, kafka_server
 ) -> None:
+    kafka_server.create_topics(fleet.topic, max_message_bytes=str(BROKERS_OWN))
     ledger = Ledger.open(fleet.url, publishing=True)
     workers = RemoteWorkers(fleet.connection, fleet.topic, 1, ledger, look_seconds=0.1)
+    curve = fakes.make_curve_job(PAIRS)
+    curve = replace(curve, exposure=replace(curve.exposure, observation_reason="numbers"))
+    record_pairs(ledger, curve)
+    # Compressed it is too much for the broker, or already for the client before that.
+    noise = random.Random(1).randbytes(BROKERS_OWN).hex()
+    jobs = [replace(fakes.make_job(1), why_not=noise * times) for times in (1, 5)] + [curve]
 
-    async def run() -> tuple[Outcome, Outcome]:
+    async def run() -> list[Outcome]:
         worker = fleet.worker()
         serving = asyncio.create_task(worker.run())
         await workers.start()
-        outcomes = [
-            await asyncio.wait_for(workers.run(fakes.make_curve_job(pairs)), 60)
-            for pairs in (100, 30)
-        ]
+        outcomes = [await asyncio.wait_for(workers.run(job), 60) for job in jobs]
         await workers.close()
         worker.stop()
         await serving
-        return tuple(outcomes)
+        return outcomes
 
-    too_long, good = asyncio.run(run())
+    *too_long, good = asyncio.run(run())
     ledger.close()
-    assert isinstance(too_long.error, RecordError)
-    assert "too large for Kafka" in str(too_long.error)
+    for outcome in too_long:
+        assert isinstance(outcome.error, RecordError)
+        assert "too large for Kafka" in str(outcome.error)
     assert (good.error, good.recorded) == (None, Verdict.PASS)
-    assert fleet.judged() == Counter({(60, 0): 1})
+    assert fleet.judged()[2 * PAIRS, 0] == 2  # the last pair, and the curve
 
 
 def test_a_broker_that_goes_away_and_returns_loses_nothing(fleet: Fleet, kafka_server) -> None:

@@ -32,6 +32,7 @@ class Job:
     members: tuple[Member, ...] = ()
     """All exposures of a set, the oldest first; none for a single exposure."""
     earlier: tuple[Earlier, ...] = ()
-    """Numbers of earlier judgements that the set is made of, where it needs no pixels."""
+    """Earlier judgements that the set is made of, where it needs no pixels: which they are, and
+    their numbers as soon as a worker is to have them (`calwatch.service.numbers`)."""
     why_not: str = ""
     """Why the set cannot be measured; empty if it can."""

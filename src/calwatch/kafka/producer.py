@@ -18,6 +18,9 @@ from calwatch.kafka.topics import PARTITIONS, ensure_topics
 
 _CLOSE_SECONDS = 5.0
 _BATCH_BYTES = 256 * 1024
+_MESSAGE_BYTES = 1024 * 1024
+_COMPRESSED_BYTES = 8 * _MESSAGE_BYTES
+"""Brokers take 1 MiB as they come, and count what they are sent; aiokafka counts it before."""
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
@@ -54,14 +57,22 @@ class Producer:
         Our name in the brokers' logs and quotas.
     send_seconds
         So long a batch may take to be acknowledged.
+    compressed
+        Whether batches are compressed: every consumer knows that by itself.
     """
 
     def __init__(
-        self, connection: KafkaConnection, client_id: str, *, send_seconds: float = 30.0
+        self,
+        connection: KafkaConnection,
+        client_id: str,
+        *,
+        send_seconds: float = 30.0,
+        compressed: bool = False,
     ) -> None:
         self._connection = connection
         self._client_id = client_id
         self._seconds = send_seconds
+        self._compressed = compressed
         self._producer: AIOKafkaProducer | None = None
 
     @property
@@ -172,6 +183,8 @@ class Producer:
             enable_idempotence=True,
             linger_ms=5,
             max_batch_size=_BATCH_BYTES,
+            max_request_size=_COMPRESSED_BYTES if self._compressed else _MESSAGE_BYTES,
+            compression_type="gzip" if self._compressed else None,
             request_timeout_ms=round(self._seconds * 1000),
         )
 

@@ -32,6 +32,7 @@ from calwatch.service.lifecycle import (
 )
 from calwatch.service.looking import ExposureInHand, look
 from calwatch.service.looking_sets import look_for_sets
+from calwatch.service.numbers import with_numbers
 from calwatch.service.patience import Desk, Patience, StoppedError, first
 from calwatch.service.pool import worker_pool
 from calwatch.service.progress import Listener, Load, Looked, RunSummary
@@ -201,6 +202,7 @@ class Daemon:
             self._books,
             self._clerk,
             patience,
+            partial(with_numbers, self._ledger),
             self._retries,
             self._summary,
             self._log,

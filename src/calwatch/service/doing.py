@@ -32,6 +32,11 @@ class Performer(Protocol):
     """Whoever has jobs done: a pool of worker processes, or other hosts."""
 
     @property
+    def wants_numbers(self) -> bool:
+        """Whether a job needs the numbers of earlier judgements with it; hosts read the ledger."""
+        ...
+
+    @property
     def pids(self) -> list[int]:
         """Process ids of the workers here."""
         ...
@@ -68,6 +73,8 @@ class Doer:
         The thread in which the ledger is spoken to.
     patience
         For the ledger.
+    complete
+        Reads from the ledger what a job needs with it.
     retries
         What is to be tried again.
     summary, log, tell
@@ -82,6 +89,7 @@ class Doer:
         books: Bookkeeper,
         desk: Desk,
         patience: Patience,
+        complete: Callable[[Job], Job],
         retries: Retries,
         summary: RunSummary,
         log: Any,
@@ -93,6 +101,7 @@ class Doer:
         self._books = books
         self._desk = desk
         self._patience = patience
+        self._complete = complete
         self._retries = retries
         self._summary = summary
         self._log = log
@@ -115,7 +124,7 @@ class Doer:
         """
         try:
             try:
-                outcome = await self._performer.run(job)
+                outcome = await self._performer.run(await self._whole(job))
             finally:
                 release()
             self._summary.worker_deaths += outcome.deaths
@@ -132,6 +141,11 @@ class Doer:
             self._log.exception("job cannot be recorded", **names(job), reason=str(error))
             self._retries.give_up(job)
             self._books.put_off(job)
+
+    async def _whole(self, job: Job) -> Job:
+        if not job.earlier or not self._performer.wants_numbers:
+            return job
+        return await self.keep(partial(self._complete, job))
 
     async def _take(self, job: Job, outcome: Outcome) -> None:
         failures = Counter(outcome.notes.failures)

@@ -21,7 +21,6 @@ from calwatch.butler.model import Chain, ExposureRecord, RawDataset
 from calwatch.ledger.queries import Judged
 from calwatch.ledger.sets import (
     PAIR_TYPES,
-    earlier_numbers,
     judged_pairs,
     light,
     standing_sets,
@@ -243,7 +242,7 @@ class _Look:
     def _points(
         self, one: ExposureSet, kind: str, detectors: Collection[int]
     ) -> dict[int, tuple[Earlier, ...]]:
-        """Return the earlier numbers of each detector that can be judged now."""
+        """Return the earlier judgements of each detector that can be judged now."""
         need = NEEDS[need_name(kind, one.last.observation_type.strip().lower())]
         if not need.numbers_of:
             return dict.fromkeys(detectors, ())
@@ -253,16 +252,8 @@ class _Look:
         there = self._ledger.judged_keys(
             self._instrument, algorithm=algorithm, exposure_ids=list(times)
         )
-        numbers = earlier_numbers(
-            self._ledger,
-            self._instrument,
-            times,
-            need.metrics,
-            need.numbers_of,
-            arrays=need.arrays,
-        )
         return {
-            detector: tuple(numbers.get(detector, ()))
+            detector: tuple(Earlier(number, detector, s, {}) for number, s in times.items())
             for detector in detectors
             if all((number, detector) in there for number in times)
         }

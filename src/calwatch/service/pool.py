@@ -290,6 +290,11 @@ class WorkerPool:
         for place in self._places:
             place.slot.renew(arguments)
 
+    @property
+    def wants_numbers(self) -> bool:
+        """Workers have no ledger."""
+        return True
+
     async def run(self, job: Any) -> Outcome:
         """Have one job done and return what became of it; jobs are begun in the order given.
 

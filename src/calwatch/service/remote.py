@@ -73,7 +73,9 @@ class RemoteWorkers:
         self._codec = JobCodec()
         self._log = structlog.get_logger("calwatch")
         self._desk = Desk("remote")
-        self._producer = Producer(connection, "calwatch-intake", send_seconds=send_seconds)
+        self._producer = Producer(
+            connection, "calwatch-intake", send_seconds=send_seconds, compressed=True
+        )
         self._connecting = asyncio.Lock()
         self._connect_at = float("-inf")
         self._problem = ""
@@ -85,6 +87,11 @@ class RemoteWorkers:
     def pids(self) -> list[int]:
         """No worker is here."""
         return []
+
+    @property
+    def wants_numbers(self) -> bool:
+        """They have the ledger themselves, and Kafka takes no message of all that."""
+        return False
 
     def held_up_by(self) -> str:
         """Return why jobs cannot be handed out; empty if they can, as far as is known."""

@@ -31,12 +31,14 @@ from calwatch.service.lifecycle import (
     reloaded_by_hangup,
     stopped_by_signals,
 )
+from calwatch.service.numbers import with_numbers
 from calwatch.service.offsets import Offsets
 from calwatch.service.patience import Desk, Patience, StoppedError
 from calwatch.service.pool import PoolError, worker_pool
 from calwatch.service.progress import JobDelayed, JobDone, Listener, Load, RunSummary
 from calwatch.service.retries import Retries
 from calwatch.settings import Settings
+from calwatch.verify.model import algorithm_of
 
 JOBS_PER_WORKER = 4
 """Jobs taken from the topic at once, each worker process."""
@@ -252,15 +254,18 @@ class JobServer:
     def _known(self, job: Job) -> bool:
         """Tell whether this very judgement stands already."""
         keys = self._ledger.judged_keys(
-            job.exposure.instrument, exposure_ids=[job.exposure.exposure_id]
+            job.exposure.instrument,
+            exposure_ids=[job.exposure.exposure_id],
+            algorithm=algorithm_of(job.calib_type),
         )
         last = keys.get((job.exposure.exposure_id, job.detector))
         return last is not None and last.fingerprint == job.chain.fingerprint
 
     async def _judge(self, job: Job) -> None:
         retries = Retries(self._settings.retry)
+        whole = await self._keep(partial(with_numbers, self._ledger, job)) if job.earlier else job
         while True:
-            outcome = await self._performer.run(job)
+            outcome = await self._performer.run(whole)
             self._summary.worker_deaths += outcome.deaths
             error = outcome.error
             if error is None or not retries.again(job, error, self._clock.monotonic()):

@@ -12,6 +12,7 @@ from calwatch.butler.model import Chain, ExposureRecord, RawDataset
 from calwatch.ledger.store import Ledger
 from calwatch.service.judging import JudgeFactory, RepositoryLike
 from calwatch.service.looking_sets import look_for_sets
+from calwatch.service.numbers import with_numbers
 from calwatch.settings import Settings
 from calwatch.verify.model import DetectorResult
 
@@ -97,7 +98,8 @@ def judge_sets_once(
             for record, result in singles:
                 ledger.record(result, record, now)
             while jobs := _jobs(chosen, ledger, judging, settings, now):
-                for job, result in zip(jobs, judge(jobs), strict=True):
+                whole = [with_numbers(ledger, job) for job in jobs]
+                for job, result in zip(jobs, judge(whole), strict=True):
                     ledger.record(result, job.exposure, now)
                     yield result
         finally:
