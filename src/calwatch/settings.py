@@ -196,6 +196,11 @@ class SetSettings(_Part):
     """Different exposure times that make pairs of flats a photon transfer curve."""
     least_frames: int = Field(default=4, ge=2)
     """Exposures that make a set of one day."""
+    crosstalk_reasons: tuple[str, ...] = ("*crosstalk*", "*xtalk*", "*spot*", "*cbp*")
+    """Which flats, and exposures of type spot or cbp, have bright sources: globs, one of which has
+    to match the observation reason, the science program or the observation type, whatever the case.
+    Crosstalk is judged of these alone, and no other set is made of them. ``*`` has it judged of
+    every flat as well, each of which is read once more for it; an empty list of none."""
 
 
 class LogSettings(_Part):

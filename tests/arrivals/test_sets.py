@@ -144,6 +144,50 @@ def test_sets_of_a_day(kind, expected):
     assert all(s.kind is SetKind.PAIR for s in find_sets(few, LATER, GROUPING))
 
 
+def kinds(exposures, **grouping):
+    """Return kind and members of every set."""
+    found = find_sets(exposures, LATER, Grouping(**grouping))
+    return sorted((str(one.kind), len(one.members)) for one in found)
+
+
+SPOTS = [exposure(n, n, observation_reason="Daily_Crosstalk") for n in (1, 2, 3)]
+PLAIN = [exposure(n) for n in (11, 12, 13, 14)]
+OF_PLAIN = [("flats", 4), ("pair", 2), ("pair", 2)]
+
+
+def test_flats_with_sources_are_no_pairs_nor_flats_of_one_level():
+    assert kinds([*SPOTS, *PLAIN]) == [*OF_PLAIN, ("sources", 3)]
+    assert kinds(SPOTS[:1]) == [("sources", 1)]
+    soon = SPOTS[-1].end_utc + timedelta(minutes=1)
+    assert find_sets(SPOTS, soon, GROUPING) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"observation_reason": "xtalk_scan"}, True),
+        ({"science_program": "BLOCK-SPOTS"}, True),
+        ({"observation_type": "SPOT "}, True),
+        ({"observation_type": "cbp", "observation_reason": "scan"}, True),
+        ({"observation_type": "cwfs", "observation_reason": "crosstalk"}, False),
+        ({"observation_type": "dark", "observation_reason": "crosstalk"}, False),
+        ({"observation_reason": "ccob_flat"}, False),
+    ],
+)
+def test_what_an_exposure_with_sources_is_called(change, found):
+    assert (kinds([exposure(1, **change)]) == [("sources", 1)]) is found
+
+
+def test_no_name_is_no_crosstalk_and_a_star_is_all_flats():
+    assert kinds([*SPOTS, *PLAIN], sources=()) == sorted([*OF_PLAIN, *[("pair", 1)] * 3])
+    assert kinds(PLAIN, sources=("*",)) == [*OF_PLAIN, ("sources", 4)]
+    assert kinds([*SPOTS, *PLAIN], sources=("*", "*crosstalk")) == [
+        *OF_PLAIN, ("sources", 3), ("sources", 4),
+    ]  # fmt: skip
+    darks = [exposure(n, kind="dark") for n in range(1, 5)]
+    assert kinds(darks, sources=("*",)) == [("darks", 4)]
+
+
 def test_afternoon_and_morning_are_two_sets():
     evening = [exposure(n, kind="dark") for n in range(1, 6)]
     morning = [exposure(n, kind="dark") for n in range(1201, 1206)]

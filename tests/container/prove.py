@@ -27,10 +27,10 @@ from calwatch.simulate.small import small_camera
 
 SOURCE = Path(__file__).resolve().parents[2]
 INSTRUMENT = "LATISS"
-NIGHT = {"biases": 6, "darks": 4, "flats": 4, "pairs": 6}
+NIGHT = {"biases": 6, "darks": 4, "flats": 4, "pairs": 6, "spots": 4}
 """What one night has: of each kind of set one at least."""
-EXPOSURES = 49
-"""Lines that tell of one: 26 exposures, 8 pairs as gain and as CTI, and 7 of the other sets."""
+EXPOSURES = 53
+"""Lines that tell of one: 30 exposures, 8 pairs as gain and as CTI, and 7 of the other sets."""
 JUDGED = '"exposure judged"'
 FIRST_SECONDS = 60.0
 """Until the first verdict; compiling alone would take longer."""

@@ -159,6 +159,22 @@ def test_an_unknown_set_is_judged_again_when_its_chain_changes(ledger):
     assert look(repository, ledger, given) == []
 
 
+def test_spots_are_judged_for_crosstalk_and_for_nothing_else(ledger):
+    repository, given = FakeRepository(), settings("gain", "defects", "crosstalk")
+    repository.take(1, **{**FLAT, "observation_reason": "daily_crosstalk"})
+    repository.take(2, kind="spot")
+    repository.take(3, kind="science")
+    found = judge_all(repository, ledger, given)
+    assert [(job.calib_type, job.exposure.seq_num) for job in found] == [
+        ("crosstalk", 1), ("crosstalk", 2),
+    ]  # fmt: skip
+    assert look(repository, ledger, given) == []
+
+
+def test_names_of_the_configuration_are_those_of_the_rules():
+    assert settings().sets.crosstalk_reasons == Grouping().sources
+
+
 def test_an_event_finds_the_sets_of_its_exposure_alone(ledger):
     repository, given = FakeRepository(), settings("gain")
     taken = [repository.take(number, **FLAT) for number in range(1, 7)]

@@ -180,9 +180,12 @@ def is_near(test: TestResult, margin: float) -> bool:
 
 
 def _says_nothing(result: DetectorResult) -> bool:
-    """Tell whether a set is no evidence: a flat without a partner, or flats without a feature."""
+    """Tell whether a set is no evidence: a flat without a partner, or nothing that was bright.
+
+    Spots need not fall on every detector.
+    """
     lone = len(result.provenance.get("members") or ()) == 1
-    return lone or (not result.amps and bool(result.detector_tests))
+    return not result.amps and (lone or bool(result.detector_tests))
 
 
 @dataclass(slots=True)

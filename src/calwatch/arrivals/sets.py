@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from math import isfinite
 from typing import Literal
@@ -30,6 +31,8 @@ class SetKind(StrEnum):
     """Pairs of flats at several levels: a photon transfer curve."""
     FLATS = "flats"
     """Flats of one filter and level."""
+    SOURCES = "sources"
+    """Exposures of spots and the like: with features that are bright beside what is around them."""
     DARKS = "darks"
     BIASES = "biases"
 
@@ -37,13 +40,18 @@ class SetKind(StrEnum):
 ANALYSES: Mapping[SetKind, tuple[str, ...]] = {
     SetKind.PAIR: ("gain", "cti"),
     SetKind.SEQUENCE: ("ptc", "linearity"),
-    SetKind.FLATS: ("defects", "crosstalk"),
+    SetKind.FLATS: ("defects",),
+    SetKind.SOURCES: ("crosstalk",),
     SetKind.DARKS: ("defects", "dark_stack"),
     SetKind.BIASES: ("bias_stability",),
 }
 """What is judged of each kind of set."""
 
 _DAY_SETS = {"flat": SetKind.FLATS, "dark": SetKind.DARKS, "bias": SetKind.BIASES}
+SOURCE_TYPES = ("spot", "cbp")
+"""Observation types (obs_lsst) that are no flats and may have sources; only sets are judged of
+them. ``cbp`` is the collimated beam projector."""
+ALL_FLATS = "*"
 LEAST_BIASES = 6
 """The first bias after a pause has not settled and is left out; five more tell how stable it is."""
 
@@ -64,6 +72,9 @@ class Grouping:
     """Different exposure times that make a sequence."""
     least_frames: int = 4
     """Exposures that make a set of one day."""
+    sources: tuple[str, ...] = ("*crosstalk*", "*xtalk*", "*spot*", "*cbp*")
+    """What exposures with sources are called: globs on reason, program and type, whatever the case.
+    `ALL_FLATS` takes every flat for one as well, without keeping it from pairs and defects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +122,11 @@ def find_sets(
     pairing = _Pairing(now, grouping, _numbers(ordered), dict(paired), light or {})
     found: list[ExposureSet] = []
     for block in blocks:
+        if _has_sources(block[0], grouping) and _ended(block, ordered, now, grouping.wait):
+            # One frame will do: what counts is how many features it has.
+            found.append(ExposureSet(SetKind.SOURCES, tuple(block)))
         kind = _DAY_SETS.get(_type(block[0]))
-        if kind is None:
+        if kind is None or _is_named(block[0], grouping):
             continue
         sequence = False
         if kind is SetKind.FLATS:
@@ -144,6 +158,24 @@ def _type(exposure: ExposureRecord) -> str:
     return exposure.observation_type.strip().lower()
 
 
+def _has_sources(exposure: ExposureRecord, grouping: Grouping) -> bool:
+    """Tell whether an exposure may have bright features, by its name or because all flats may."""
+    if _type(exposure) not in ("flat", *SOURCE_TYPES):
+        return False
+    return ALL_FLATS in grouping.sources or _is_named(exposure, grouping)
+
+
+def _is_named(exposure: ExposureRecord, grouping: Grouping) -> bool:
+    """Tell whether an exposure is called one with sources: it is then no flat in any other way."""
+    words = (exposure.observation_reason, exposure.science_program, exposure.observation_type)
+    return _type(exposure) in ("flat", *SOURCE_TYPES) and any(
+        fnmatchcase(word.strip().lower(), pattern.lower())
+        for pattern in grouping.sources
+        if pattern != ALL_FLATS
+        for word in words
+    )
+
+
 def _purpose(exposure: ExposureRecord) -> tuple[str, str]:
     return exposure.science_program, exposure.observation_reason.strip().lower()
 
@@ -153,7 +185,7 @@ def _blocks(ordered: Sequence[ExposureRecord], gap: timedelta) -> list[list[Expo
     open_blocks: dict[tuple[object, ...], list[ExposureRecord]] = {}
     blocks: list[list[ExposureRecord]] = []
     for exposure in ordered:
-        light = exposure.physical_filter if _type(exposure) == "flat" else ""
+        light = "" if _type(exposure) in ("bias", "dark") else exposure.physical_filter
         key = (exposure.day_obs, _type(exposure), *_purpose(exposure), light)
         block = open_blocks.get(key)
         if block is None or _seconds_between(block[-1], exposure) > gap.total_seconds():

@@ -110,6 +110,7 @@ def _simulate(console: Console, root: Path, seed: int, processes: int) -> None:
             darks=5,
             flats=4,
             pairs=6,
+            spots=2,
             calib_biases=16,
             calib_darks=8,
             calib_flats=12,

@@ -30,6 +30,7 @@ flat), number= (place in the set) and one of amp=DETECTOR/AMP, detector=, reb=, 
   lamp_off, lamp_drift (factor=1.03), saturated_flat (factor=10)   in flats
   hot_pixels        count=200,rate=50    e-/s, new in darks
   charge_loss       cti=2e-5             more per serial transfer, in flats
+  more_crosstalk    coefficient=3e-4     from an amplifier to all others, in flats
   dead_amp          amp=,value=0         constant output
   wrong_sequencer   file=
   missing_hdu       amp=
@@ -51,6 +52,8 @@ flat), number= (place in the set) and one of amp=DETECTOR/AMP, detector=, reb=, 
 @click.option("--darks", default=3, show_default=True, help="Darks in one night.")
 @click.option("--flats", default=3, show_default=True, help="Flats in one night and filter.")
 @click.option("--pairs", default=0, show_default=True, help="Flat pairs of a PTC in one night.")
+@click.option("--spots", default=0, show_default=True, help="Flats with spots of light (crosstalk) "
+              "in one night.")  # fmt: skip
 @click.option("--filters", default="", help="Physical filters of the flats, comma-separated.")
 @click.option("--calib-biases", default=20, show_default=True, help="Biases in a certified bias.")
 @click.option("--calib-darks", default=12, show_default=True, help="Darks in a certified dark.")
@@ -127,27 +130,10 @@ def with_progress(plan: SimulationPlan) -> Truth:
     CalwatchError
         As `calwatch.simulate.repository.simulate` does.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
+    from calwatch.cli.bars import counting_bars
     from calwatch.simulate.repository import simulate as make
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bars:
+    with counting_bars(transient=True) as bars:
         return make(plan, _Stages(bars).report)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from calwatch.camera.model import Camera
     from calwatch.isr.model import Engine
     from calwatch.service.judge_settings import JudgeSettings
+    from calwatch.settings import SetSettings, Settings
     from calwatch.verify.model import DetectorResult
 
 TYPES = ("bias", "dark", "flat")
@@ -40,6 +41,9 @@ ENGINES = ("fast", "reference")
               "the Butler's observation type is.")  # fmt: skip
 @click.option("--sets", "with_sets", is_flag=True, help="Judge pairs, sequences and sets of the "
               "chosen exposures as well: gain, PTC, linearity, defects, …")  # fmt: skip
+@click.option("--kinds", default="", help="Which of them, comma-separated (and what they are made "
+              "of); implies --sets. crosstalk named here is judged of all flats "
+              "chosen.")  # fmt: skip
 @click.option("--engine", type=click.Choice(ENGINES), default="fast", show_default=True,
               help="How pixels are measured: reference is the plain numpy, for whoever doubts "
               "a number.")  # fmt: skip
@@ -58,6 +62,7 @@ def verify(
     camera: str,
     as_type: str | None,
     with_sets: bool,
+    kinds: str,
     engine: Engine,
     processes: int,
     as_json: bool,
@@ -71,16 +76,21 @@ def verify(
     Example:
       calwatch verify /repo/LATISS --instrument LATISS \\
           --where "exposure.day_obs = 20261121" --sets --json
+      calwatch verify /repo/LATISS --instrument LATISS \\
+          --exposure 2026112100040 --kinds crosstalk
     """
     from rich.console import Console
     from rich.progress import track
 
+    from calwatch.arrivals.sets import SOURCE_TYPES
     from calwatch.butler.repository import Repository
     from calwatch.cli.verdicts import console_of, exit_code, print_verdicts
     from calwatch.service.judge_settings import JudgeSettings
+    from calwatch.settings import Settings
     from calwatch.verify.codec import to_dict
 
     settings = JudgeSettings(camera=camera, limits=limits, engine=engine)
+    named = _kinds(kinds)
     errors = Console(stderr=True)
     results: list[DetectorResult] = []
 
@@ -93,16 +103,60 @@ def verify(
         records = repository.exposures(instrument, exposure_ids=exposure_ids or None, where=where)
         jobs = _jobs(repository, records, settings.camera_of(instrument), detectors, collection,
                      as_type, chosen=bool(exposure_ids or where))  # fmt: skip
-        judged = _judged(jobs, settings, processes)
-        for result in track(judged, "judging", total=len(jobs), console=errors, transient=True):
+        # Of exposures that are no bias, dark or flat only the sets may be judged.
+        with_sets = with_sets or bool(named)
+        singles = [job for job in jobs if not with_sets or job.calib_type not in SOURCE_TYPES]
+        judged = _judged(singles, settings, processes)
+        for result in track(judged, "judging", total=len(singles), console=errors, transient=True):
             note(result)
         if with_sets:
+            wanted = Settings(
+                repo=repository.root, instruments=(instrument,), look_back_days=None,
+                collection=collection, sets=_set_settings(named),
+            )  # fmt: skip
+            pairs = list(zip(singles, results, strict=True))
             with errors.status("judging sets"):
-                for result in _sets(repository, jobs, results, settings, collection, processes):
+                for result in _sets(repository, jobs, pairs, settings, wanted, processes):
                     note(result)
     if not as_json:
         print_verdicts(console_of(Console()), results, f"{instrument} in {repo}, limits {limits}")
     ctx.exit(exit_code(result.verdict for result in results))
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    """Return the kinds of sets that are named.
+
+    Raises
+    ------
+    BadParameter
+        If there is no such kind.
+    """
+    from calwatch.verify.metrics import SET_TYPES
+
+    named = tuple(word.strip().lower() for word in text.split(",") if word.strip())
+    unknown = [word for word in named if word not in SET_TYPES]
+    if unknown:
+        raise click.BadParameter(
+            f"{', '.join(unknown)}; there are {', '.join(SET_TYPES)}", param_hint="--kinds"
+        )
+    return named
+
+
+def _set_settings(named: Sequence[str]) -> SetSettings:
+    """Return which sets are judged: those that are named, with what they are made of, or all."""
+    from calwatch.arrivals.sets import ALL_FLATS
+    from calwatch.settings import SetSettings
+    from calwatch.verify.metrics import SET_TYPES
+    from calwatch.verify.sets.needs import NEEDS
+
+    if not named:
+        return SetSettings()
+    made_of = {NEEDS[kind].numbers_of for kind in named if kind in NEEDS}
+    reasons = SetSettings().crosstalk_reasons
+    return SetSettings(
+        kinds=tuple(kind for kind in SET_TYPES if kind in named or kind in made_of),
+        crosstalk_reasons=(*reasons, ALL_FLATS) if "crosstalk" in named else reasons,
+    )
 
 
 def _jobs(
@@ -171,27 +225,21 @@ def _judged(
 def _sets(
     repository: Repository,
     jobs: Sequence[Job],
-    results: Sequence[DetectorResult],
+    singles: Sequence[tuple[Job, DetectorResult]],
     settings: JudgeSettings,
-    collection: str | None,
+    wanted: Settings,
     processes: int,
 ) -> Iterator[DetectorResult]:
-    """Judge the sets among what was judged."""
+    """Judge the sets among what was chosen."""
     from calwatch.service.judge_factory import judge_factory
     from calwatch.service.sets_once import ChosenExposures, judge_sets_once
-    from calwatch.settings import Settings
 
     records = {job.exposure.exposure_id: job.exposure for job in jobs}
     chosen = ChosenExposures(repository, list(records.values()), [job.raw for job in jobs])
-    instrument = jobs[0].exposure.instrument
-    wanted = Settings(
-        repo=repository.root, instruments=(instrument,), look_back_days=None, collection=collection
-    )
-    singles = [(job.exposure, result) for job, result in zip(jobs, list(results), strict=True)]
     yield from judge_sets_once(
         chosen,
         judge_factory(settings),
         wanted,
-        singles,
+        [(job.exposure, result) for job, result in singles],
         lambda todo: _judged(todo, settings, processes),
     )

@@ -70,7 +70,6 @@ def _judge_all(scratch: str) -> None:
         folder = Path(scratch, instrument)
         folder.mkdir()
         camera, detectors = small_camera(instrument, folder)
-        _measure_crosstalk(camera)
         # Certified images are read by other kernels where they are compressed; and images mapped
         # from a shared folder cannot be written to, which numba takes for another type.
         for compress, shared in ((True, ""), (False, str(folder / "shared"))):
@@ -78,39 +77,12 @@ def _judge_all(scratch: str) -> None:
             simulate(
                 SimulationPlan(
                     root=str(root), instrument=instrument, camera=str(camera), detectors=detectors,
-                    nights=1, biases=6, darks=4, flats=6, pairs=6, calib_biases=3, calib_darks=3,
-                    calib_flats=3, ramp_pairs=4, second_generation=("bias",), processes=1,
-                    compress=compress, faults=FAULTS,
+                    nights=1, biases=6, darks=4, flats=6, pairs=6, spots=4, calib_biases=3,
+                    calib_darks=3, calib_flats=3, ramp_pairs=4, second_generation=("bias",),
+                    processes=1, compress=compress, faults=FAULTS,
                 )
             )  # fmt: skip
             _judge(root, instrument, camera, shared)
-
-
-def _measure_crosstalk(camera_file: Path) -> None:
-    """Measure crosstalk beside a bright feature: the simulated flats have none.
-
-    Raises
-    ------
-    StopError
-        If it was not measured.
-    """
-    import numpy as np
-
-    from calwatch.calibrations.model import CalibrationSet
-    from calwatch.camera.loader import load_camera
-    from calwatch.verify.sets.crosstalk import measure
-    from calwatch.verify.sets.model import CorrectedFrame
-
-    detector = load_camera(camera_file).detectors[0]
-    n = len(detector.amplifiers)
-    image = np.ones(detector.shape, np.float32)
-    box = detector.amplifiers[0].bbox
-    image[box.slices][20:60, 40:60] = 1e5
-    frame = CorrectedFrame(
-        0, 1.0, 1.0, image, np.zeros(detector.shape, np.uint16), np.ones(n), np.ones(n), ("",) * n
-    )
-    if not measure(detector, [frame], CalibrationSet()).amps:
-        raise StopError(f"{detector.name} in small: no crosstalk was measured")
 
 
 def _judge(root: Path, instrument: str, camera: Path, shared: str) -> None:
@@ -162,6 +134,5 @@ def _check(ledger: Ledger, instrument: str) -> None:
         algorithm = algorithm_of(kind)
         numbers = [e.exposure_id for e in ledger.exposures(instrument, algorithm=algorithm)]
         results = [r for n in numbers for r in ledger.results(instrument, n, algorithm).results]
-        # Without a bright feature there is no crosstalk to measure.
-        if not results or (kind != "crosstalk" and not any(result.amps for result in results)):
+        if not any(result.amps for result in results):
             raise StopError(f"{instrument} in small: no {kind} was measured")

@@ -11,6 +11,7 @@ from calwatch.arrivals.job import Job, Member
 from calwatch.arrivals.reconcile import CALIB_TYPES, UNMEASURED, age, first_day_obs
 from calwatch.arrivals.sets import (
     ANALYSES,
+    SOURCE_TYPES,
     ExposureSet,
     Grouping,
     SetKind,
@@ -67,7 +68,10 @@ def look_for_sets(
         if wanted is not None and since is None:
             continue
         exposures = repository.exposures(
-            instrument, where=settings.where, observation_types=CALIB_TYPES, since_day_obs=since
+            instrument,
+            where=settings.where,
+            observation_types=(*CALIB_TYPES, *SOURCE_TYPES),
+            since_day_obs=since,
         )
         asking = _Look(repository, ledger, judging, settings, instrument, now, since)
         for one in asking.sets(exposures):
@@ -96,6 +100,7 @@ def grouping_of(settings: SetSettings) -> Grouping:
         timedelta(seconds=settings.wait_seconds),
         settings.least_levels,
         settings.least_frames,
+        settings.crosstalk_reasons,
     )
 
 

@@ -96,6 +96,12 @@ KINDS: Mapping[str, FaultKind] = {
         types=("flat",),
         tests=("SERIAL_CTI",),
     ),
+    "more_crosstalk": FaultKind(
+        "an amplifier gives `coefficient` more of its charge to all others",
+        {"coefficient": 3e-4},
+        types=("flat",),
+        tests=("CROSSTALK_RESIDUAL",),
+    ),
     "wrong_sequencer": FaultKind(
         "the sequencer keywords name another file",
         {"file": "FP_TEST_v1.seq"},
@@ -234,6 +240,7 @@ def frame_effects(
     stuck: dict[str, int] = {}
     hot: dict[str, tuple[int, float]] = {}
     lost: dict[str, float] = {}
+    ghosts: dict[str, float] = {}
     leak, lamp = 0.0, 1.0
     for fault in faults:
         amps = fault.amps(detector) if fault.touches(exposure) else ()
@@ -259,6 +266,8 @@ def frame_effects(
             hot.update({a: (int(values["count"]), float(values["rate"])) for a in amps})
         elif fault.kind == "charge_loss":
             lost.update({a: lost.get(a, 0.0) + float(values["cti"]) for a in amps})
+        elif fault.kind == "more_crosstalk":
+            ghosts.update({a: ghosts.get(a, 0.0) + float(values["coefficient"]) for a in amps})
     return FrameEffects(
         noise_factor=factors["read_noise"],
         gain_factor=factors["gain_step"],
@@ -269,6 +278,7 @@ def frame_effects(
         lamp_factor=lamp,
         hot_pixels=hot,
         lost_charge=lost,
+        more_crosstalk=ghosts,
     )
 
 

@@ -14,6 +14,7 @@ from calwatch.simulate.cosmics import add_cosmic_rays
 from calwatch.simulate.kernels import digitise, flat_charge, poisson_charge, transfer
 from calwatch.simulate.maps import PixelMaps
 from calwatch.simulate.model import FrameEffects, SimulatedExposure
+from calwatch.simulate.spots import spot_pattern
 from calwatch.simulate.truth import NONLINEARITY_REFERENCE, AmpTruth, DetectorTruth
 
 READOUT_SECONDS = 2.0
@@ -63,7 +64,8 @@ def make_frame(
         rng = _frame_rng(truth, exposure, index)
         amp_truth = truth.amps[amp.name]
         hot = _hot_pixels(truth, index, amp, effects)
-        charge = _collect(maps, index, amp_truth, exposure, level, effects.leak_rate, hot, rng)
+        light = _light(exposure, level, effects, amp, index, len(amps))
+        charge = _collect(maps, index, amp_truth, exposure, light, hot, rng)
         seconds = exposure.dark_time + READOUT_SECONDS / 2
         add_cosmic_rays(charge, truth.cosmic_rate, seconds, rng)
         curvature = -amp_truth.nonlinearity / NONLINEARITY_REFERENCE / amp_truth.gain
@@ -73,7 +75,7 @@ def make_frame(
     pixels = np.empty(shape, dtype=np.int32)
     digitise(
         signal,
-        truth.crosstalk_array,
+        _crosstalk(detector, truth, effects),
         truth.quadratic_array,
         noise,
         _per_amp(detector, truth, effects, "read_noise"),
@@ -117,8 +119,7 @@ def _collect(
     index: int,
     amp_truth: AmpTruth,
     exposure: SimulatedExposure,
-    level: float,
-    leak_rate: float,
+    light: float | FloatArray,
     hot: tuple[IntArray, float],
     rng: np.random.Generator,
 ) -> FloatArray:
@@ -128,16 +129,43 @@ def _collect(
     mean = maps.dark_rate[index] * np.float32(dark)
     places, rate = hot
     mean.flat[places] += np.float32(rate * dark)
-    light = level + leak_rate * dark
-    if light != 0.0:
-        mean += response * np.float32(light)
+    least = float(np.min(light))
+    if np.any(light):
+        mean += response * np.asarray(light, np.float32)
     charge = np.empty_like(mean)
-    if light > _GAUSSIAN_LEVEL:
+    if least > _GAUSSIAN_LEVEL:
         normal = rng.standard_normal(mean.shape, dtype=np.float32)
         flat_charge(mean, normal, amp_truth.a00, charge)
     else:
         poisson_charge(mean, rng.integers(0, 1 << 63, dtype=np.uint64), charge)
     return charge
+
+
+def _light(
+    exposure: SimulatedExposure,
+    level: float,
+    effects: FrameEffects,
+    amp: Amplifier,
+    index: int,
+    count: int,
+) -> float | FloatArray:
+    """Light that falls on the imaging pixels of an amplifier, e-."""
+    light = level + effects.leak_rate * exposure.dark_time
+    if not exposure.spots:
+        return light
+    shape = (amp.data.y1 - amp.data.y0, amp.data.x1 - amp.data.x0)
+    pattern = spot_pattern(shape, index, count, exposure.current)
+    return np.float32(light) + np.float32(exposure.spots * effects.lamp_factor) * pattern
+
+
+def _crosstalk(detector: Detector, truth: DetectorTruth, effects: FrameEffects) -> DoubleArray:
+    """Return crosstalk, ``[source, target]``, with the faults applied."""
+    coefficients = truth.crosstalk_array
+    for amp, more in effects.more_crosstalk.items():
+        source = detector.amp_names.index(amp)
+        coefficients[source] += more
+        coefficients[source, source] -= more
+    return coefficients
 
 
 def _hot_pixels(

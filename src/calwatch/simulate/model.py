@@ -39,6 +39,8 @@ class SimulatedExposure:
     """Place in its set, from 1."""
     maximum: int
     """Size of its set."""
+    spots: float = 0.0
+    """e- in the spots of light that are projected on it; 0 without any."""
 
     @property
     def end_mjd(self) -> float:
@@ -73,6 +75,8 @@ class FrameEffects:
     """Number and e-/s of pixels that have become hot; where they lie follows from the seed."""
     lost_charge: Mapping[str, float] = field(default_factory=dict)
     """Charge lost per serial transfer besides what is always lost."""
+    more_crosstalk: Mapping[str, float] = field(default_factory=dict)
+    """What each source gives to all others besides what it always does."""
 
 
 @dataclass(frozen=True, slots=True)

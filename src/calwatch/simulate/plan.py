@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,12 @@ brighter-fatter effect, and the noise of a good flat exceeds the square root of 
 
 FLAT_RATE = 5_000.0
 """e-/s of the flat lamp at the centre of a detector, in every filter."""
+
+SPOT_ELECTRONS = 60_000.0
+"""e- in a spot of light."""
+
+SPOT_BACKGROUND = 500.0
+"""e- beside the spots."""
 
 RAMP_RANGE = (800.0, 110_000.0)
 """Levels of the faintest and brightest flat pair, e-; less where the converter rails before."""
@@ -74,6 +80,8 @@ class SimulationPlan:
     """Exposures of each kind in one night; flats in each filter."""
     pairs: int = 0
     """Pairs of flats of a nightly photon transfer curve."""
+    spots: int = 0
+    """Flats with spots of light in one night, for crosstalk."""
     filters: tuple[str, ...] = ()
     dark_time: float = 30.0
     """Seconds, of the daily darks."""
@@ -105,6 +113,7 @@ class SimulationPlan:
             "darks": 0,
             "flats": 0,
             "pairs": 0,
+            "spots": 0,
             "calib_biases": 2,
             "calib_darks": 2,
             "calib_flats": 2,
@@ -238,7 +247,7 @@ def second_session(setup: Setup) -> list[SimulatedExposure]:
 
 
 def night_exposures(setup: Setup, night: int) -> list[SimulatedExposure]:
-    """Daily set of one night, from 1: biases, darks, flats in each filter, pairs of flats."""
+    """Daily set of one night, from 1: biases, darks, flats in each filter, pairs, spots."""
     plan = setup.plan
     clock = _Clock(setup, day_of(night), _EVENING_UTC_HOUR, 1, f"night {night}", night)
     exposures = clock.take("bias", plan.biases, "daily_bias", 0.0, 0.0, setup.filters[0])
@@ -246,7 +255,12 @@ def night_exposures(setup: Setup, night: int) -> list[SimulatedExposure]:
     for name in setup.filters:
         seconds = FLAT_ELECTRONS / FLAT_RATE
         exposures += clock.take("flat", plan.flats, "daily_flat", seconds, FLAT_ELECTRONS, name)
-    return exposures + _ramp(setup, clock, plan.pairs, "daily_ptc")
+    exposures += _ramp(setup, clock, plan.pairs, "daily_ptc")
+    seconds = SPOT_BACKGROUND / FLAT_RATE
+    spots = clock.take(
+        "flat", plan.spots, "daily_crosstalk", seconds, SPOT_BACKGROUND, setup.filters[0]
+    )
+    return exposures + [replace(exposure, spots=SPOT_ELECTRONS) for exposure in spots]
 
 
 def _build_sets(setup: Setup, clock: _Clock, types: Sequence[str]) -> Iterator[SimulatedExposure]:
