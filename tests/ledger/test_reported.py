@@ -14,7 +14,7 @@ from calwatch.ledger import reported
 from calwatch.ledger.inbox import LedgerInbox
 from calwatch.ledger.store import Ledger
 from calwatch.ledger.tables import exposure_verdict, judgement
-from calwatch.verify.model import Verdict
+from calwatch.verify.model import ALGORITHM, Verdict
 
 
 @pytest.fixture
@@ -55,7 +55,11 @@ def test_the_nearest_nights_are_found(ledger: Ledger) -> None:
 def test_a_collection_is_one_or_what_is_below_it(ledger: Ledger) -> None:
     exposure = take(ledger, 1)
     assert reported.collections_of(ledger, "LATISS") == ["certified"]
-    for name, found in (("certified", {exposure.exposure_id}), ("cert", set()), ("c%", set())):
+    for name, found in (
+        ("certified", {(exposure.exposure_id, ALGORITHM)}),
+        ("cert", set()),
+        ("c%", set()),
+    ):
         assert reported.judged_with(ledger, "LATISS", name) == found
     assert reported.judged_with(ledger, "LSSTCam", "certified") == set()
 

@@ -179,11 +179,12 @@ def test_the_last_checks_tell_sets_from_exposures(ledger):
     assert checks["gain"].last_pass.exposure_id == FIRST + 1
 
 
-def test_a_report_is_of_exposures_only(ledger):
+def test_a_report_is_of_nights_with_exposures(ledger):
     put(ledger, "gain", 1, 2)
     assert reported.nights_beside(ledger, "LATISS", 20261121) == (None, None)
-    assert reported.judged_with(ledger, "LATISS", "certified") == set()
+    assert reported.judged_with(ledger, "LATISS", "certified") == {(FIRST + 1, "gain 1")}
     assert reported.collections_of(ledger, "LATISS") == []
     put(ledger, "flat", 1)
     assert reported.nights_beside(ledger, "LATISS", 20261121) == (20261120, None)
-    assert reported.judged_with(ledger, "LATISS", "certified") == {FIRST}
+    found = {(FIRST + 1, "gain 1"), (FIRST, "1")}
+    assert reported.judged_with(ledger, "LATISS", "certified") == found

@@ -52,21 +52,24 @@ def nights_beside(ledger: Ledger, instrument: str, day_obs: int) -> tuple[int | 
     return ledger.read(lambda c: (c.execute(before).scalar(), c.execute(after).scalar()))
 
 
-def judged_with(ledger: Ledger, instrument: str, collection: str) -> set[int]:
-    """Return the exposures judged with what a collection, or one below it, certifies."""
+def judged_with(ledger: Ledger, instrument: str, collection: str) -> set[tuple[int, str]]:
+    """Return what was judged with what a collection, or one below it, certifies.
+
+    Exposures and sets, each with its algorithm.
+    """
     p = provenance.c
     below = p.collection.startswith(f"{collection.rstrip('/')}/", autoescape=True)
     statement = (
-        select(judgement.c.exposure_id)
+        select(judgement.c.exposure_id, judgement.c.algorithm)
         .join(provenance, p.judgement_id == judgement.c.id)
         .where(
             judgement.c.instrument == instrument,
-            judgement.c.algorithm == ALGORITHM,
             or_(p.collection == collection, below),
         )
         .distinct()
     )
-    return set(ledger.read(lambda c: c.execute(statement).scalars().all()))
+    found = ledger.read(lambda c: c.execute(statement).all())
+    return {(row.exposure_id, row.algorithm) for row in found}
 
 
 def collections_of(ledger: Ledger, instrument: str) -> list[str]:
@@ -81,7 +84,9 @@ def collections_of(ledger: Ledger, instrument: str) -> list[str]:
     return [row.collection for row in ledger.read(lambda c: c.execute(statement).all())]
 
 
-def judgements_of(ledger: Ledger, instrument: str, exposure_id: int) -> Iterator[ReportedJudgement]:
+def judgements_of(
+    ledger: Ledger, instrument: str, exposure_id: int, algorithm: str = ALGORITHM
+) -> Iterator[ReportedJudgement]:
     """Give the last judgement of each detector; one whose document is damaged says so.
 
     The documents are read as bytes and opened one by one, so that a damaged one hides no other.
@@ -97,7 +102,7 @@ def judgements_of(ledger: Ledger, instrument: str, exposure_id: int) -> Iterator
         .where(
             j.instrument == instrument,
             j.exposure_id == exposure_id,
-            j.algorithm == ALGORITHM,
+            j.algorithm == algorithm,
             latest(),
         )
         .order_by(j.detector)
@@ -113,8 +118,10 @@ def judgements_of(ledger: Ledger, instrument: str, exposure_id: int) -> Iterator
         )
 
 
-def exposure_tests(ledger: Ledger, instrument: str, exposure_id: int) -> Mapping[str, TestResult]:
-    """Return the judged tests of an exposure as a whole.
+def exposure_tests(
+    ledger: Ledger, instrument: str, exposure_id: int, algorithm: str = ALGORITHM
+) -> Mapping[str, TestResult]:
+    """Return the judged tests of an exposure, or of a set, as a whole.
 
     Raises
     ------
@@ -123,7 +130,7 @@ def exposure_tests(ledger: Ledger, instrument: str, exposure_id: int) -> Mapping
     """
     e = exposure_verdict.c
     statement = select(type_coerce(e.document, LargeBinary)).where(
-        e.instrument == instrument, e.exposure_id == exposure_id, e.algorithm == ALGORITHM
+        e.instrument == instrument, e.exposure_id == exposure_id, e.algorithm == algorithm
     )
     raw = ledger.read(lambda c: c.execute(statement).scalar_one())
     return tests_from_dict(_open(raw).get("tests") or {})

@@ -27,6 +27,7 @@ from calwatch.ledger.reported import (
     judgements_of,
     nights_beside,
 )
+from calwatch.ledger.sets import SetLine, sets_between
 from calwatch.ledger.store import Ledger
 from calwatch.report.calibrations import Calibrations
 from calwatch.report.findings import Findings, Place
@@ -35,8 +36,10 @@ from calwatch.report.numbers import Numbers
 from calwatch.report.past import Past
 from calwatch.report.progress import Progress, in_silence
 from calwatch.report.reasons import Reasons
+from calwatch.report.sets import Sets, kind_of_set
 from calwatch.service.alarm_words import gravest_first
-from calwatch.verify.model import DetectorResult, Verdict, worst
+from calwatch.verify.metrics import FRAME_TYPES
+from calwatch.verify.model import ALGORITHM, DetectorResult, Verdict, algorithm_of, worst
 
 FIRST_DAY, LAST_DAY = 0, 99991231
 MOST_NAMED = 12
@@ -62,6 +65,8 @@ class _Gathering:
     failures: Findings = field(init=False)
     warnings: Findings = field(init=False)
     numbers: Numbers = field(default_factory=Numbers)
+    sets: Sets = field(default_factory=Sets)
+    set_numbers: Numbers = field(default_factory=Numbers)
     calibrations: Calibrations = field(default_factory=Calibrations)
     unknown: Reasons = field(default_factory=Reasons)
     notes: Reasons = field(default_factory=Reasons)
@@ -86,16 +91,33 @@ class _Gathering:
             judged.add(one.detector)
             if one.result is None or _is_of(self.question.collection, one.result):
                 run.detectors[one.verdict.value] += 1
-                self._judgement(line, one)
-        self._whole(line)
+                self._judgement(kind_of(line), line, one)
+        self._whole(kind_of(line), line)
         absent = sorted(set(line.expected) - judged)
         if absent:
             parts = tuple(self._name(number) for number in absent)
             words = "raw files are in the Butler, and nothing has been judged"
             self.missing.append(Missing(line.exposure_id, kind_of(line), parts, words))
 
-    def _judgement(self, line: ExposureLine, one: ReportedJudgement) -> None:
-        kind, at = kind_of(line), Moment(line.exposure_id, line.end_utc)
+    def set(self, found: SetLine) -> None:
+        """Read one set."""
+        line, kind = found.line, kind_of_set(found.line, "")
+        algorithm = algorithm_of(line.calib_type)
+        verdicts: Counter[str] = Counter()
+        for one in judgements_of(self.ledger, line.instrument, line.exposure_id, algorithm):
+            if one.result is not None:
+                if not _is_of(self.question.collection, one.result):
+                    continue
+                of = str(one.result.provenance.get("observation_type") or "")
+                kind = kind_of_set(line, of)
+            verdicts[one.verdict.value] += 1
+            self._judgement(kind, line, one)
+        if verdicts:
+            self._whole(kind, line)
+            self.sets.add(kind, found, verdicts)
+
+    def _judgement(self, kind: str, line: ExposureLine, one: ReportedJudgement) -> None:
+        at = Moment(line.exposure_id, line.end_utc)
         if one.result is None:
             self.damaged.append(
                 f"{kind} {line.exposure_id}, {one.detector_name}: its document cannot be read "
@@ -115,10 +137,14 @@ class _Gathering:
     def _result(self, kind: str, result: DetectorResult, at: Moment) -> None:
         self.limits.add(result.limits)
         self.algorithms.add(result.algorithm)
-        self.numbers.add(kind, result)
         self.failures.add(kind, result, at)
         self.warnings.add(kind, result, at)
-        self.calibrations.add(result, at)
+        if result.calib_type in FRAME_TYPES:
+            self.numbers.add(kind, result)
+            self.calibrations.add(result, at)
+        else:
+            self.set_numbers.add(kind, result)
+            self.sets.result(kind, result)
         if result.verdict is Verdict.UNKNOWN:
             reason = result.reason or "no reason is recorded"
             self.unknown.add(kind, reason, result.detector_name, at.exposure_id)
@@ -131,17 +157,18 @@ class _Gathering:
         for sentence in result.warnings:
             self.notes.add(kind, sentence, result.detector_name, at.exposure_id)
 
-    def _whole(self, line: ExposureLine) -> None:
-        """Look at the tests of the exposure as a whole."""
+    def _whole(self, kind: str, line: ExposureLine) -> None:
+        """Look at the tests of the exposure, or of the set, as a whole."""
+        algorithm = algorithm_of(line.calib_type)
         at = Moment(line.exposure_id, line.end_utc)
         place = Place(line.instrument, None, "", "exposure")
         try:
-            tests = exposure_tests(self.ledger, line.instrument, line.exposure_id)
+            tests = exposure_tests(self.ledger, line.instrument, line.exposure_id, algorithm)
             for findings in (self.failures, self.warnings):
-                findings.tests(kind_of(line), line.calib_type, place, tests, {}, at)
+                findings.tests(kind, line.calib_type, place, tests, {}, at)
         except DAMAGE as error:
             self.damaged.append(
-                f"{kind_of(line)} {line.exposure_id}: the document of the merged verdict cannot be "
+                f"{kind} {line.exposure_id}: the document of the merged verdict cannot be "
                 f"read ({type(error).__name__}: {error}); tests of the exposure as a whole are not "
                 "in this report"
             )
@@ -200,6 +227,8 @@ def gather(
     found = _Gathering(ledger, question, camera, rules)
     for line in progress(lines, "reading exposures"):
         found.exposure(line)
+    for one in progress(chosen_sets(ledger, question), "reading sets"):
+        found.set(one)
     since, until = _span(question, lines)
     if not question.collection:
         found.announced(since, until)
@@ -219,21 +248,23 @@ def gather(
         first=_moment(lines[0]),
         last=_moment(lines[-1]),
         runs=_runs(found.runs),
+        sets=found.sets.sets(),
+        set_detectors=found.sets.detectors(),
         failures=past.dated(groups),
         warnings=found.warnings.groups(),
         unknown=found.unknown.all(),
         missing=tuple(sorted(found.missing, key=lambda one: (one.exposure_id, one.words))),
         notes=found.notes.all(),
         damaged=tuple(found.damaged),
-        numbers=tuple(found.numbers.by_detector()),
-        camera_numbers=tuple(found.numbers.of_camera()),
+        numbers=(*found.numbers.by_detector(), *found.set_numbers.by_detector()),
+        camera_numbers=(*found.numbers.of_camera(), *found.set_numbers.of_camera()),
         used=found.calibrations.used(),
         changes=found.calibrations.changes(),
         alarms=tuple(alarms),
         new_alarms=frozenset(
             one.alarm_id for one in alarms if since <= one.alarm.opened_at < until
         ),
-        trends=past.trends(groups, alarms),
+        trends=past.trends([one for one in groups if one.calib_type in FRAME_TYPES], alarms),
         focal=found.numbers.focal(),
     )  # fmt: skip
 
@@ -250,10 +281,22 @@ def chosen(ledger: Ledger, question: Question) -> list[ExposureLine]:
     lines = exposures_between(ledger, question.instrument, first, last)
     if question.collection:
         wanted = judged_with(ledger, question.instrument, question.collection)
-        lines = [line for line in lines if line.exposure_id in wanted]
+        lines = [line for line in lines if (line.exposure_id, ALGORITHM) in wanted]
     if not lines:
         raise StopError(_nothing(ledger, question))
     return lines
+
+
+def chosen_sets(ledger: Ledger, question: Question) -> list[SetLine]:
+    """Return the sets of a report, by type and then oldest first."""
+    first, last = question.first_day or FIRST_DAY, question.last_day or LAST_DAY
+    found = sets_between(ledger, question.instrument, first, last)
+    if not question.collection:
+        return found
+    wanted = judged_with(ledger, question.instrument, question.collection)
+    return [
+        one for one in found if (one.line.exposure_id, algorithm_of(one.line.calib_type)) in wanted
+    ]
 
 
 def kind_of(line: ExposureLine) -> str:

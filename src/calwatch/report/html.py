@@ -51,6 +51,9 @@ def to_html(report: Report, pictures: Pictures) -> str:
         references=_references,
         rest=_rest,
         tables=_tables(report.numbers),
+        set_tables={
+            kind: tuple(rows) for kind, rows in groupby(report.set_detectors, lambda one: one.kind)
+        },
         kinds=list(dict.fromkeys(number.kind for number in report.numbers)),
     )  # fmt: skip
 

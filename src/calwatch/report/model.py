@@ -62,6 +62,48 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedSet:
+    """Exposures that were judged together."""
+
+    day_obs: int
+    kind: str
+    """``ptc i_39``, ``dark_stack`` or ``defects dark``."""
+    calib_type: str
+    last: Moment
+    """The last of its exposures, under which it is judged."""
+    members: tuple[int, ...]
+    """Exposure ids, in order."""
+    verdict: Verdict
+    detectors: Mapping[str, int]
+    """Number of detectors by verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetDetector:
+    """All sets of one kind of one detector."""
+
+    kind: str
+    detector: str
+    verdict: Verdict
+    """The gravest."""
+    sets: Mapping[str, int]
+    """Number of sets by verdict."""
+    amp: str
+    """Of the value nearest to its limit, or farthest beyond; empty where a test is of the detector
+    or there is no such value."""
+    test: str
+    unit: str
+    value: float | None
+    limit: Range
+    distance: float | None
+    """As `calwatch.verify.distance` counts: 1 on the limit."""
+    exposure_id: int | None
+    """The last exposure of the set that it was measured in."""
+    reasons: tuple[str, ...]
+    """Why the detector, or an amplifier of it, is UNKNOWN."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """The certified calibration that a test compared with."""
 
@@ -239,6 +281,10 @@ class Report:
     last: Moment | None
     runs: tuple[Run, ...]
     """Oldest first."""
+    sets: tuple[JudgedSet, ...]
+    """By kind, and then the oldest first."""
+    set_detectors: tuple[SetDetector, ...]
+    """By kind, and then the gravest first."""
     failures: tuple[Group, ...]
     """The worst first."""
     warnings: tuple[Group, ...]
@@ -266,4 +312,5 @@ class Report:
     @property
     def failed(self) -> bool:
         """Whether anything FAILed."""
-        return any(run.verdict is Verdict.FAIL for run in self.runs) or bool(self.failures)
+        verdicts = [run.verdict for run in self.runs] + [one.verdict for one in self.sets]
+        return Verdict.FAIL in verdicts or bool(self.failures)

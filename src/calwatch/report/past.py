@@ -13,6 +13,7 @@ from calwatch.ledger.store import Ledger
 from calwatch.ledger.trends import JudgedBrief, chain_changes, trend
 from calwatch.report.model import Event, Finding, Group, Moment, Point, Trend
 from calwatch.verify.brief import ABSENT, FAIL, PASS, WARNING, BriefTest
+from calwatch.verify.model import algorithm_of
 
 LOOK_BACK = timedelta(days=90)
 MOST_DETECTORS = 60
@@ -57,6 +58,7 @@ class Past:
             self._read[group.kind, detector] = trend(
                 self.ledger, self.instrument, detector, group.calib_type,
                 self.until - LOOK_BACK, self.until, physical_filter or None,
+                algorithm=algorithm_of(group.calib_type),
             )  # fmt: skip
         except DAMAGE as error:
             self.damaged.append(

@@ -26,9 +26,12 @@ class _Section:
 def to_text(report: Report) -> str:
     """Return a report of at most `MOST_LINES` lines."""
     made = report.made
+    judged = ", ".join(
+        part for part in (words.judged_words(report), words.sets_words(report)) if part
+    )
     lines = [
         f"Verification report: {words.title(report.question)}",
-        f"{words.judged_words(report)}; limits {', '.join(made.limits) or 'unknown'}",
+        f"{judged}; limits {', '.join(made.limits) or 'unknown'}",
     ]
     for section in _sections(report):
         lines += _shown(section)
@@ -39,14 +42,15 @@ def to_text(report: Report) -> str:
 def _sections(report: Report) -> Iterable[_Section]:
     """Give the sections; together they fit on the screen."""
     bad = [run for run in reversed(report.runs) if run.verdict is not Verdict.PASS]
-    yield _Section("FAILED", [_failure(group) for group in report.failures], 6)
+    yield _Section("FAILED", [_failure(group) for group in report.failures], 5)
     yield _Section("UNKNOWN", [(_reason(one),) for one in report.unknown], 3)
     yield _Section("MISSING", [(_missing(one),) for one in report.missing], 2)
     yield _Section("CANNOT BE READ", [(one,) for one in report.damaged], 2)
-    yield _Section("RUNS NOT PASSED", [(words.run_words(run),) for run in bad], 3)
+    yield _Section("RUNS NOT PASSED", [(words.run_words(run),) for run in bad], 2)
+    yield _Section("SETS NOT PASSED", [(line,) for line in _sets(report)], 3)
     yield _Section("ALARMS", [(line,) for line in _alarms(report)], 3)
     yield _Section("CALIBRATIONS CHANGED", [(_change(one),) for one in report.changes], 2)
-    yield _Section("WARNINGS", [(_head(group),) for group in report.warnings], 2)
+    yield _Section("WARNINGS", [(_head(group),) for group in report.warnings], 1)
 
 
 def _shown(section: _Section) -> list[str]:
@@ -67,7 +71,7 @@ def _failure(group: Group) -> tuple[str, str]:
     against = f"against {known.calib_type} of {known.collection}" if known else ""
     every = [finding.part for finding in group.findings]
     together = f"in all {words.some(every)}" if len(every) > 1 else ""
-    parts = (words.since_words(worst), together, against)
+    parts = (words.since_words(group, worst), together, against)
     return _head(group), "    " + "; ".join(part for part in parts if part)
 
 
@@ -80,7 +84,24 @@ def _head(group: Group) -> str:
 
 def _reason(one: Reason) -> str:
     where = words.some(one.parts)
-    return f"{one.kind}, {words.counted(len(one.exposures), 'exposure')}: {where}: {one.words}"
+    times = words.counted(len(one.exposures), words.noun_of(one.kind))
+    return f"{one.kind}, {times}: {where}: {one.words}"
+
+
+def _sets(report: Report) -> list[str]:
+    """Return a line for each kind of set that did not pass, the gravest first."""
+    shown = []
+    for kind, (sets, detectors) in words.sets_by_kind(report.sets).items():
+        if sets[Verdict.PASS.value] == sets.total():
+            continue
+        first = next(one for one in report.set_detectors if one.kind == kind)
+        worst = words.set_value(first) or "; ".join(first.reasons)
+        line = (
+            f"{kind}: {words.counted(sets.total(), 'set')} ({words.verdict_counts(sets)}), "
+            f"detectors {words.verdict_counts(detectors)}; {first.detector} {worst}"
+        )
+        shown.append((not sets[Verdict.FAIL.value], line))
+    return [line for _, line in sorted(shown, key=lambda one: one[0])]
 
 
 def _missing(one: Missing) -> str:

@@ -6,8 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from calwatch.alarms.naming import compress
-from calwatch.report.model import Change, Finding, Group, Moment, Question, Range, Report, Run
+from calwatch.report.model import (
+    Change,
+    Finding,
+    Group,
+    JudgedSet,
+    Moment,
+    Question,
+    Range,
+    Report,
+    Run,
+    SetDetector,
+)
 from calwatch.service.alarm_words import utc
+from calwatch.verify.metrics import SET_TYPES
 from calwatch.verify.model import Verdict
 
 ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
@@ -120,12 +132,45 @@ def distance_words(distance: float | None) -> str:
     return "" if distance is None else f"{distance:.3g}×"
 
 
-def since_words(finding: Finding) -> str:
-    """Say since when a part fails, in how many exposures."""
+def since_words(group: Group, finding: Finding) -> str:
+    """Say since when a part fails, in how many exposures or sets."""
     at = utc(finding.since.end_utc)
     when = f"{at} UTC" if at else f"exposure {finding.since.exposure_id}"
     least = " or earlier" if finding.at_least else ""
-    return f"{finding.crossed} of {finding.judged} exposures, since {when}{least}"
+    noun = f"{noun_of(group.calib_type)}s"
+    return f"{finding.crossed} of {finding.judged} {noun}, since {when}{least}"
+
+
+def noun_of(kind: str) -> str:
+    """Return what there are several of, of a type or of a kind such as ``ptc i_39``."""
+    return "set" if kind.partition(" ")[0] in SET_TYPES else "exposure"
+
+
+def sets_words(report: Report) -> str:
+    """Say how many sets were judged, in one sentence; empty if none was."""
+    if not report.sets:
+        return ""
+    verdicts = Counter(one.verdict.value for one in report.sets)
+    return f"{counted(len(report.sets), 'set')} ({verdict_counts(verdicts)})"
+
+
+def sets_by_kind(sets: Sequence[JudgedSet]) -> dict[str, tuple[Counter[str], Counter[str]]]:
+    """Add up sets and their detectors by kind, each by verdict."""
+    found: dict[str, tuple[Counter[str], Counter[str]]] = {}
+    for one in sets:
+        of_sets, detectors = found.setdefault(one.kind, (Counter(), Counter()))
+        of_sets[one.verdict.value] += 1
+        detectors.update(one.detectors)
+    return found
+
+
+def set_value(one: SetDetector) -> str:
+    """Say value and limit of what stands nearest to its limit; empty if nothing does."""
+    if one.value is None:
+        return ""
+    unit = "" if one.unit == "count" else one.unit
+    amp = f"{one.amp} " if one.amp else ""
+    return f"{amp}{one.test} {number(one.value, unit)}, allowed {allowed(one.limit)}"
 
 
 def some(parts: Sequence[str]) -> str:
