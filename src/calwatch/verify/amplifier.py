@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +59,8 @@ class Measured:
     """By amplifier why it cannot be judged."""
     arrays: Mapping[str, DoubleArray | FloatArray] = field(default_factory=dict)
     """What is kept beside the numbers, by name."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """How it was measured, where that is not always the same."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

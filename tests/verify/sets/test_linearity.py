@@ -11,7 +11,9 @@ from calwatch.verify.definitions.linearity import METRICS
 from calwatch.verify.judge import judge_numbers
 from calwatch.verify.limits import load_limits
 from calwatch.verify.model import Verdict
-from calwatch.verify.sets.linearity import Series, _amp_metrics, measure, residuals
+from calwatch.verify.sets.abscissa import Abscissa
+from calwatch.verify.sets.lamp import Series, residuals
+from calwatch.verify.sets.linearity import _amp_metrics, measure
 from calwatch.verify.sets.model import Earlier
 
 NAMES = ("C10", "C11", "C01", "C00")
@@ -223,3 +225,165 @@ def test_power_and_false_alarms_at_the_limit(detector, certified, judge):
             failed[size] += result.verdict is Verdict.FAIL
     assert failed[0.0] == failed[0.0085] == 0
     assert failed[0.0115] == 40
+
+
+# ---- by the photodiode ----
+
+
+def _by_photodiode(points, lamp=1.0, noise=3e-4, offset=0.0, seed=11, error=None, time=TIME):
+    """Return what a photodiode has seen of these pairs; `offset` in seconds of the lamp."""
+    rng = np.random.default_rng(seed)
+    true = 2e-9 * (np.array([point.exposure_time for point in points]) + offset) * lamp
+    halves = true * (1 + noise * rng.standard_normal((2, len(points))))
+    return Abscissa(
+        "photodiode",
+        halves.mean(axis=0),
+        np.full(len(points), noise / math.sqrt(2) if error is None else error),
+        halves[1] / halves[0],
+        "every exposure has one",
+    )
+
+
+def test_a_drifting_lamp_is_judged_by_the_photodiode(detector, certified, judge):
+    """The same drift of 3 % that leaves a series of exposure times UNKNOWN."""
+    lamp = 1 + 0.03 * np.linspace(0, 1, TIME.size) ** 2
+    for response, verdict in ((None, Verdict.PASS), (lambda m: -0.02 * (m > 40_000), Verdict.FAIL)):
+        points = _points(response, lamp)
+        measured = measure(detector, points, certified, _by_photodiode(points, lamp))
+        assert not measured.faults
+        assert measured.detector["LIGHT_BY_PHOTODIODE"] == 1
+        assert measured.detector["LIGHT_DRIFT"] == pytest.approx(0.024, abs=0.01)
+        assert measured.detector["LAMP_DRIFT"] < 0.001
+        assert "photodiode has seen it" in measured.warnings[0]
+        assert measured.provenance["light"]["by"] == "photodiode"
+        result = judge(measured)
+        assert result.amps["C11"].verdict is verdict
+        assert {result.amps[n].verdict for n in NAMES if n != "C11"} == {Verdict.PASS}
+    by_time = measure(detector, points, certified)
+    assert by_time.detector["LIGHT_BY_PHOTODIODE"] == 0
+    assert by_time.provenance["light"]["by"] == "exposure_time"
+    assert set(by_time.faults) == {"C10", "C01", "C00"}
+
+
+@pytest.mark.parametrize("lamp", [1.0, 1 + 0.03 * np.linspace(1, 0, TIME.size) ** 2])
+def test_a_non_linearity_of_the_whole_detector_is_found(detector, certified, judge, lamp):
+    """It is nobody's own, so that only the photodiode can show it."""
+    points = [
+        replace(
+            point,
+            amps={
+                name: {**amp, "PAIR_MEAN": amp["PAIR_MEAN"] * (1 - 0.02 * (amp["PAIR_MEAN"] / 5e4))}
+                for name, amp in point.amps.items()
+            },
+        )
+        for point in _points(lamp=lamp)
+    ]
+    result = judge(measure(detector, points, certified, _by_photodiode(points, lamp)))
+    assert {amp.verdict for amp in result.amps.values()} == {Verdict.FAIL}
+    by_time = judge(measure(detector, points, certified))
+    assert {amp.verdict for amp in by_time.amps.values()} != {Verdict.FAIL}
+
+
+def test_a_photodiode_that_does_not_follow_the_light_is_said(detector, certified, judge):
+    """The lamp is steady, the amplifiers are linear: the photodiode saturates."""
+    points = _points(lambda m: -0.03 * (m > 35_000))
+    seen = _by_photodiode(points, 1 - 0.03 * np.linspace(0, 1, TIME.size) ** 2)
+    measured = measure(detector, points, certified, seen)
+    assert "one of the two is wrong" in measured.faults["C10"]
+    assert measured.detector["LAMP_DRIFT"] > 0.01
+    result = judge(measured)
+    assert result.amps["C10"].verdict is Verdict.UNKNOWN
+    # One that differs from the others does so by any light.
+    assert result.amps["C11"].verdict is Verdict.FAIL
+
+
+def test_an_offset_of_the_photodiode_is_taken_out(detector, certified, judge):
+    points = _points()
+    seen = _by_photodiode(points, offset=-0.04, noise=1e-4)
+    measured = measure(detector, points, certified, seen)
+    assert judge(measured).verdict is Verdict.PASS
+    assert max(n["LINEARITY_MAX_RESIDUAL"] for n in measured.amps.values()) < 0.005
+
+
+def test_one_amplifier_alone_is_judged_by_the_photodiode(detector, certified, judge):
+    points = _points(lambda m: -0.02 * (m > 40_000))
+    for point in points:
+        for name in ("C10", "C01", "C00"):
+            point.amps[name].clear()
+    measured = measure(detector, points, certified, _by_photodiode(points))
+    assert "C11" not in measured.faults
+    assert judge(measured).amps["C11"].verdict is Verdict.FAIL
+
+
+def test_pairs_without_a_charge_are_left_out_and_too_few_are_unknown(detector, certified, judge):
+    points = _points()
+    seen = _by_photodiode(points)
+    light = seen.light.copy()
+    light[3:5] = np.nan
+    measured = measure(detector, points, certified, replace(seen, light=light, warnings=("why",)))
+    assert measured.amps["C10"]["LINEARITY_POINTS"] == 13
+    assert measured.warnings == ("why",)
+    assert judge(measured).verdict is Verdict.PASS
+    light[4:] = np.nan
+    measured = measure(detector, points, certified, replace(seen, light=light))
+    assert "3 pairs below the turnoff with a photodiode" in measured.faults["C10"]
+    assert judge(measured).verdict is Verdict.UNKNOWN
+
+
+def test_a_photodiode_of_no_use_is_no_judge(detector, certified, judge):
+    points = _points()
+    measured = measure(detector, points, certified, _by_photodiode(points, noise=0.03))
+    assert "is known to" in measured.faults["C10"]
+    assert judge(measured).verdict is Verdict.UNKNOWN
+
+
+def test_what_the_readings_do_not_tell_the_halves_do(detector, certified):
+    """An error that nobody knew of widens that of the residual."""
+    points = _points()
+    measured = measure(detector, points, certified, _by_photodiode(points, noise=4e-3, error=0.0))
+    assert measured.detector["LAMP_DRIFT"] == pytest.approx(4e-3 / math.sqrt(2), rel=0.5)
+
+
+def test_a_noisy_photodiode_raises_no_false_alarm(detector, certified, judge):
+    failed = {0.0: 0, 0.012: 0}
+    for seed in range(40):
+        for size in failed:
+            points = _points(lambda m, size=size: -size * (m > 40_000), seed=seed)
+            seen = _by_photodiode(points, noise=3e-3, seed=100 + seed)
+            result = judge(measure(detector, points, certified, seen)).amps["C11"]
+            failed[size] += result.verdict is Verdict.FAIL
+    assert failed[0.0] == 0
+    assert failed[0.012] >= 38
+
+
+def test_pulls_of_the_coefficient_by_the_photodiode(detector, certified):
+    """The error of the light is in that of the coefficient."""
+    pulls = []
+
+    def response(light):
+        return (math.sqrt(1 + 8e-7 * light) - 1) / 4e-7 / light - 1
+
+    for seed in range(150):
+        points = _points(response, seed=seed)
+        seen = _by_photodiode(points, noise=1e-3, seed=500 + seed)
+        numbers = measure(detector, points, certified, seen).amps["C11"]
+        pulls.append((numbers["LINEARITY_QUADRATIC"] - 2e-7) / numbers["LINEARITY_QUADRATIC_ERROR"])
+    assert abs(np.mean(pulls)) < 0.25
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.3)
+
+
+# ---- short ramps ----
+
+
+def test_five_pairs_as_bright_as_the_certified_ones_are_judged(detector, certified, ptc, judge):
+    """The last pair of the certified curve is its turnoff; that of another day lies beside it."""
+    points = _points(time=np.geomspace(1.0, 65.0, 5))
+    last = [points[-1].amps[name]["PAIR_MEAN"] for name in NAMES]
+    for off in (0.995, 1.0, 1.005):
+        same = replace(certified, ptc=replace(ptc, turnoff=off * np.array(last)))
+        measured = measure(detector, points, same)
+        assert not measured.faults
+        assert measured.amps["C10"]["LINEARITY_POINTS"] == 5
+        assert judge(measured).verdict is Verdict.PASS
+    below = replace(certified, ptc=replace(ptc, turnoff=0.9 * np.array(last)))
+    assert "4 pairs below" in measure(detector, points, below).faults["C10"]

@@ -10,7 +10,8 @@ METRICS: tuple[Metric, ...] = (
     amp_metric(
         "LINEARITY_MAX_RESIDUAL", "", _LINEARITY, "the largest residual",
         "Largest difference, of all pairs below the turnoff, of the linearized mean from "
-        "proportionality to the light, over it; what all amplifiers have in common taken out.",
+        "proportionality to the light, over it. By the exposure time what all amplifiers have in "
+        "common is taken out, by the photodiode it is not.",
     ),
     amp_metric(
         "LINEARITY_MAX_RESIDUAL_ERROR", "", _LINEARITY, "the error of the largest residual",
@@ -51,9 +52,24 @@ METRICS: tuple[Metric, ...] = (
         "Up to what signal linearity is measured.",
     ),
     Metric(
-        "LAMP_DRIFT", "", "detector", _LINEARITY, "the common residual",
-        "Largest residual that all amplifiers have in common, the shutter's part taken out: the "
-        "lamp, or a non-linearity of the whole detector.",
+        "LIGHT_BY_PHOTODIODE", "", "detector", _LINEARITY, "whether the photodiode gave the light",
+        "1 where the light is the charge of the photodiode, 0 where it is the exposure time.",
+    ),
+    Metric(
+        "LAMP_DRIFT", "", "detector", _LINEARITY, "what is not known of the light",
+        "By the exposure time: the largest residual that all amplifiers have in common, the "
+        "shutter's part taken out: the lamp, or a non-linearity of the whole detector. By the "
+        "photodiode: the error of its charges (their median), or, where the amplifiers follow the "
+        "exposure time and not the photodiode, COMMON_RESIDUAL.",
+    ),
+    Metric(
+        "LIGHT_DRIFT", "", "detector", _LINEARITY, "the drift of the lamp",
+        "By the photodiode: by how much its charge departs from the exposure time, the shutter's "
+        "part taken out.",
+    ),
+    Metric(
+        "COMMON_RESIDUAL", "", "detector", _LINEARITY, "the common residual",
+        "By the photodiode: the largest residual that all amplifiers have in common.",
     ),
     Metric(
         "SHUTTER_OFFSET", "s", "detector", _LINEARITY, "the offset of the exposure time",
@@ -80,6 +96,6 @@ TESTS: tuple[Test, ...] = (
     ),
     Test(
         "LAMP_DRIFT", "detector", _LINEARITY,
-        "The light follows the exposure time (what DMTN-101 §7 takes for granted).",
+        "The light is known, by exposure time or photodiode (what DMTN-101 §7 takes for granted).",
     ),
 )  # fmt: skip
