@@ -13,6 +13,7 @@ from calwatch.service.judge import Judge
 from calwatch.service.judge_settings import JudgeSettings
 from calwatch.service.looking_sets import fingerprint_of
 from calwatch.verify.model import Verdict
+from calwatch.verify.sets.model import Earlier
 from calwatch.verify.sets.needs import need_name, needed_of_set
 
 
@@ -46,6 +47,14 @@ def test_a_good_pair_has_the_certified_gain(judge, job_of, nights):
         nights.jobs[1, "flat", n].exposure.exposure_id for n in (1, 2)
     ]
     assert result.arrays["covariances"].shape[0] == len(result.amps)
+
+
+def test_the_order_of_what_a_set_is_made_of_is_kept(judge, job_of, nights):
+    numbers = (3, 1, 2)
+    ids = [nights.jobs[1, "bias", n].exposure.exposure_id for n in numbers]
+    points = tuple(Earlier(number, 0, 0.0, {}) for number in ids)
+    result = judge(job_of("bias_stability", 1, "bias", 1, 2, 3, earlier=points))
+    assert result.provenance["made_of"] == ids
 
 
 def test_a_gain_step_within_a_pair_is_told(judge, job_of):

@@ -105,8 +105,10 @@ class Sets(Judging):
         measured: Measured | None,
         limits: Limits,
     ) -> DetectorResult:
+        members = [exposure.day_obs * 100000 + number for number in numbers]
         provenance = {
-            "members": [exposure.day_obs * 100000 + number for number in numbers],
+            "members": members,
+            **({"made_of": members[1::2]} if kind in ("ptc", "linearity") else {}),
             "fingerprint": f"{kind}-a",
             "collection": "LSSTCam/calib",
             "physical_filter": exposure.physical_filter,

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from episodes import make_alarm, make_transition
 from night_scene import DAY, EVENING, take_nights
@@ -26,6 +27,7 @@ from web_scene import Client, HandClock, make_scene
 
 from calwatch.ledger.alarms import Written
 from calwatch.ledger.store import Ledger
+from calwatch.web.set_points import Looked
 
 PTC = f"/exposures/LSSTCam/{SEQUENCE}/{DETECTOR}?of=ptc"
 FLAT = f"/exposures/LSSTCam/{SEQUENCE}"
@@ -164,6 +166,55 @@ def test_what_the_curve_shows_is_had_as_json(sets: Client) -> None:
     assert rows[-1]["exposure"] == SEQUENCE
     failed = [row for row in told["tests"] if row["verdict"] == "FAIL"]
     assert [(row["part"], row["test"]) for row in failed] == [(WRONG_GAIN, "PTC_GAIN")]
+
+
+@pytest.mark.parametrize("change", ["left out", "judged since"])
+def test_marks_stay_with_their_pairs(
+    sets: Client, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """What was fitted goes by the pair, whatever the ledger has beside."""
+    where = {kind: PTC.replace("ptc", kind) for kind in ("ptc", "linearity")}
+
+    def marks(kind: str, name: str) -> dict[int, object]:
+        told = sets.get(f"{where[kind]}&format=json&amp={WRONG_GAIN}").json()
+        return {row["exposure"]: row[name] for row in told["points"]}
+
+    before = {"ptc": marks("ptc", "used"), "linearity": marks("linearity", "residual")}
+    third = DAY * 100000 + FIRST + 5
+    real_pairs, real_columns = Looked.pairs, Looked.columns
+    if change == "left out":  # the ledger has it no more
+        monkeypatch.setattr(
+            Looked, "pairs",
+            lambda self, names: [p for p in real_pairs(self, names) if p.exposure_id != third],
+        )  # fmt: skip
+    else:  # it was not there when the others were fitted
+
+        def columns(self, values):
+            made_of = self.result.provenance["made_of"]
+            at = made_of.index(third)
+            rest = {**self.result.provenance, "made_of": [*made_of[:at], *made_of[at + 1 :]]}
+            less = replace(self, result=replace(self.result, provenance=rest))
+            return real_columns(less, np.delete(values, at, axis=1))
+
+        monkeypatch.setattr(Looked, "columns", columns)
+    after = {"ptc": marks("ptc", "used"), "linearity": marks("linearity", "residual")}
+    others = {
+        kind: {k: v for k, v in found.items() if k != third} for kind, found in before.items()
+    }
+    assert {
+        kind: {k: v for k, v in found.items() if k != third} for kind, found in after.items()
+    } == (others)
+    assert after["ptc"].get(third) == (None if change == "left out" else "")
+    assert third not in after["linearity"]
+
+
+def test_without_the_names_of_pairs_nothing_is_guessed(
+    sets: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Looked, "columns", lambda _self, _values: {})
+    told = sets.get(f"{PTC}&format=json").json()
+    assert {row["used"] for row in told["points"]} == {""}
+    assert sets.get(PTC.replace("ptc", "linearity") + "&format=json").json()["points"] == []
 
 
 def test_one_amplifier_can_stand_before_the_others(sets: Client) -> None:

@@ -65,4 +65,6 @@ def _members(job: Job) -> dict[str, Any]:
         "observation_type": job.exposure.observation_type.strip().lower(),
         "members": [member.exposure.exposure_id for member in job.members],
         "raws": [member.raw.uri for member in job.members],
+        # The columns of arrays such as residuals: one for each judgement that it is made of.
+        **({"made_of": [point.exposure_id for point in job.earlier]} if job.earlier else {}),
     }

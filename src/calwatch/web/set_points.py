@@ -69,6 +69,19 @@ class Looked:
             self.result.algorithm,
         )  # fmt: skip
 
+    def columns(self, values: AnyArray | None) -> Mapping[int, AnyArray]:
+        """Return the values of all amplifiers by pair; none where it is not known which is whose.
+
+        Parameters
+        ----------
+        values
+            Shape (n_amp, n_pairs), in the order in which the pairs were given to be fitted.
+        """
+        made_of = self.result.provenance.get("made_of") or ()
+        if values is None or values.shape != (len(self.detector.amplifiers), len(made_of)):
+            return {}
+        return {int(pair): values[:, j] for j, pair in enumerate(made_of)}
+
     def pairs(self, metrics: Sequence[str]) -> list[Earlier]:
         """Return the numbers of the pairs that it is made of, the oldest first."""
         ledger, line = self.site.ledger, self.line
@@ -83,16 +96,15 @@ class Looked:
 def curves(looked: Looked) -> list[Curve]:
     """Return the photon transfer curve of every amplifier; empty if no pair has a number."""
     pairs = looked.pairs(["PAIR_MEAN", "PAIR_VARIANCE"])
-    used = looked.arrays().get("used")
-    if used is not None and used.shape != (len(looked.detector.amplifiers), len(pairs)):
-        used = None  # A pair was judged since: which were fitted is not known any more.
+    used = looked.columns(looked.arrays().get("used"))
     found = []
     for i, amp in enumerate(looked.detector.amp_names):
         points = []
-        for j, pair in enumerate(pairs):
+        for pair in pairs:
             mean, variance = (_value(pair, amp, name) for name in ("PAIR_MEAN", "PAIR_VARIANCE"))
             if mean is not None and variance is not None:
-                fitted = None if used is None else bool(used[i, j])
+                # A pair that was judged since is none of those that were fitted, or left out.
+                fitted = bool(used[pair.exposure_id][i]) if pair.exposure_id in used else None
                 points.append(Pair(pair.exposure_id, mean, variance, fitted))
         own = looked.result.amps.get(amp)
         metrics = own.metrics if own else {}
@@ -103,15 +115,16 @@ def curves(looked: Looked) -> list[Curve]:
 
 def residuals(looked: Looked) -> list[Residuals]:
     """Return the residual of every pair of every amplifier; empty if none is kept."""
-    kept = looked.arrays().get("residuals")
-    pairs = looked.pairs(["PAIR_MEAN"])
-    if kept is None or kept.shape != (len(looked.detector.amplifiers), len(pairs)):
+    kept = looked.columns(looked.arrays().get("residuals"))
+    pairs = [pair for pair in looked.pairs(["PAIR_MEAN"]) if pair.exposure_id in kept]
+    if not pairs:
         return []
     found = []
     for i, amp in enumerate(looked.detector.amp_names):
         points = []
-        for j, pair in enumerate(pairs):
-            signal, residual = _value(pair, amp, "PAIR_MEAN"), float(kept[i, j])
+        for pair in pairs:
+            signal = _value(pair, amp, "PAIR_MEAN")
+            residual = float(kept[pair.exposure_id][i])
             if signal is not None and math.isfinite(residual):
                 points.append(Residual(pair.exposure_id, signal, residual))
         found.append(Residuals(amp, points))
