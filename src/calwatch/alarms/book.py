@@ -25,6 +25,7 @@ from calwatch.alarms.model import Alarm, Key, Kind, Sample, Severity, Transition
 from calwatch.alarms.parts import Parts
 from calwatch.alarms.rules import Rules
 from calwatch.alarms.state import RECENT, BookState, Mute, Seen, Track, TrackKey
+from calwatch.alarms.told import leave_out_told, note_told
 from calwatch.alarms.view import make_view, with_last_samples
 from calwatch.alarms.window import Persistences, Window
 from calwatch.alarms.words import reason_line
@@ -106,12 +107,14 @@ class Book:
         late = self.state.clock - seen.end > self.frame.late if quiet is None else quiet
         chains.compare(seen, self.state.chains, self.frame.rules)
         self._leave_out_masked(seen)
+        leave_out_told(seen, self.state, self.frame.parts, self.frame.rules)
         known, newer = self._remember(seen)
         judged = self._judged(seen) if seen.bad or self.state.tracks else {}
         problems = self._take_bad(seen, judged, known, newer)
         problems |= self._take_good(seen, known)
         for problem in sorted(problems):
             self._settle(problem, seen, judged.get(problem[0], set()), late=late)
+        note_told(seen, self.state, self.frame.parts, self.frame.rules)
         self.state.tracks = {k: t for k, t in self.state.tracks.items() if not t.window.idle}
 
     def conditions(
@@ -227,7 +230,8 @@ class Book:
         said = [part for part, test in (*seen.good, *seen.bad) if test not in _OF_FILES]
         bits = {self.frame.parts.bit(part) for part in said}
         bits_set = known | sum(1 << bit for bit in bits)
-        mine = Seen(seen.end, seen.exposure_id, bits_set, seen.physical_filter)
+        told = () if before is None else before.told
+        mine = Seen(seen.end, seen.exposure_id, bits_set, seen.physical_filter, told)
         others = [one for one in recent if one is not before]
         self.state.recent[seen.calib_type] = sorted([*others, mine])[-RECENT:]
         newer = [one for one in others if (one.end, one.exposure_id) > (mine.end, mine.exposure_id)]

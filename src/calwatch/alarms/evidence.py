@@ -72,6 +72,8 @@ class Sighting:
     """Name of the CCD to what it was judged with, by calibration type (and filter)."""
     of: str = ""
     """Type of the exposures of a set that there is of several: defects of darks and of flats."""
+    members: tuple[int, ...] = ()
+    """Exposure ids of a set; none of a single exposure."""
 
     def kind(self, test: str, rules: Rules) -> str:
         """Return which exposures one test is counted over: ``bias``, or ``flat i_39``."""
@@ -113,6 +115,10 @@ def sighting(
         seen.physical_filter = str(first.provenance.get("physical_filter") or "")
     if first.calib_type == "defects":
         seen.of = str(first.provenance.get("observation_type") or "")
+    if first.calib_type in SET_TYPES:
+        seen.members = tuple(
+            sorted({number for r in results for number in r.provenance.get("members") or ()})
+        )
     reader = _Reader(seen, rules)
     for result in results:
         reader.detector(result)
@@ -222,7 +228,8 @@ class _Reader:
             if is_fault(amp, judged.reason) and judged.verdict is Verdict.UNKNOWN:
                 if not is_set:
                     self._unknown("masked", part, MASKED, judged.reason)
-                elif result.calib_type not in _OF_PAIRS:
+                # Without a calibration there is one alarm: of that.
+                elif result.calib_type not in _OF_PAIRS and not missing:
                     self._unknown(family, part, test, judged.reason, result.calib_type)
                 continue
             self.seen.good[part, INCOMPLETE if is_set else MASKED] = None

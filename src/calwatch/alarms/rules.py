@@ -77,6 +77,16 @@ class Explained(_Strict):
     many: Annotated[int, Field(ge=2)] = 2
 
 
+class Resting(_Strict):
+    """Failures of a set that follow from an exposure of it which has an alarm already."""
+
+    calib_type: str
+    """Kind of set."""
+    tests: tuple[str, ...] = Field(min_length=1)
+    families: tuple[str, ...] = Field(min_length=1)
+    """Of the alarm of the exposure."""
+
+
 class Group(_Strict):
     """When the parts of one level have a problem as a whole."""
 
@@ -101,6 +111,7 @@ class Rules(_Strict):
     persistence: Persistences
     families: tuple[Family, ...] = Field(min_length=1)
     explained: tuple[Explained, ...] = ()
+    resting: tuple[Resting, ...] = ()
     groups: tuple[Group, ...] = ()
     by_filter: tuple[str, ...] = ()
     """Tests of flats that are counted filter by filter."""
@@ -121,6 +132,11 @@ class Rules(_Strict):
         for rule in self.explained:
             for test in (rule.test, *rule.by):
                 problems += _unknown_test("explained", rule.calib_type, test)
+        for rests in self.resting:
+            for test in rests.tests:
+                problems += _unknown_test("resting", rests.calib_type, test)
+            unknown = sorted(set(rests.families) - set(names))
+            problems += [f"resting: there is no family {name!r}" for name in unknown]
         for test in self.by_filter:
             if test != "NO_REFERENCE:flat":
                 problems += _unknown_test("by_filter", "flat", test)
@@ -153,6 +169,15 @@ class Rules(_Strict):
             found[key] = (*found.get(key, ()), rule)
         return found
 
+    @cached_property
+    def _resting(self) -> dict[tuple[str, str], frozenset[str]]:
+        found: dict[tuple[str, str], frozenset[str]] = {}
+        for rule in self.resting:
+            for test in rule.tests:
+                key = (rule.calib_type, test)
+                found[key] = found.get(key, frozenset()).union(rule.families)
+        return found
+
     def family(self, name: str) -> Family:
         """Return a family by name; one that no rule names has the test's own words."""
         known = self._families.get(name)
@@ -169,6 +194,10 @@ class Rules(_Strict):
     def explained_by(self, calib_type: str, test: str) -> tuple[Explained, ...]:
         """Return what may explain the failure of a test."""
         return self._explained.get((calib_type, test), ())
+
+    def rests_on(self, calib_type: str, test: str) -> frozenset[str]:
+        """Return the families of alarms of single exposures that explain a test of a set."""
+        return self._resting.get((calib_type, test), frozenset())
 
     def group(self, level: str) -> Group | None:
         """Return the rule of a level; None where parts of it are never a group."""

@@ -61,6 +61,8 @@ class Seen:
     detectors: int = 0
     """A bit for each detector that said something (`calwatch.alarms.parts.Parts.bit`)."""
     physical_filter: str = ""
+    told: tuple[tuple[str, int], ...] = ()
+    """Families of alarms that have told of it, each with the detectors (`calwatch.alarms.told`)."""
 
 
 @dataclass(slots=True)
@@ -124,12 +126,16 @@ def _time(text: str) -> datetime:
 
 
 def _seen(one: Seen) -> list[Any]:
-    return [one.end.isoformat(), one.exposure_id, f"{one.detectors:x}", one.physical_filter]
+    plain = [one.end.isoformat(), one.exposure_id, f"{one.detectors:x}", one.physical_filter]
+    told = [[family, f"{bits:x}"] for family, bits in one.told]
+    return [*plain, told] if told else plain
 
 
 def _read_seen(content: Sequence[Any]) -> Seen:
     end, number, bits, *rest = content
-    return Seen(_time(end), number, int(bits, 16), *rest)
+    told = rest[1] if len(rest) > 1 else ()
+    families = tuple((family, int(detectors, 16)) for family, detectors in told)
+    return Seen(_time(end), number, int(bits, 16), *rest[:1], told=families)
 
 
 def _track(track: Track) -> list[Any]:
