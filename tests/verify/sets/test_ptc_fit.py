@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
 from calwatch.verify.sets.ptc_fit import before_turnoff, fit_curve, select_and_fit
-from calwatch.verify.sets.ptc_full import fit_full
+from calwatch.verify.sets.ptc_full import LEAST_PIXELS, MAX_GROWTH, fit_full
 from calwatch.verify.sets.ptc_models import curve, full_covariances
 
 GAIN, A00, NOISE = 1.5, -3e-6, 6.0
 MEAN = np.geomspace(600, 60_000, 15)
 COUNT = np.full(MEAN.size, 900_000.0)
 OFFSET = (NOISE / GAIN) ** 2
-AMPLIFIERS = 300
+AMPLIFIERS = 250
 
 
 def _variance(rng, mean=MEAN, gain=GAIN, count=900_000):
@@ -71,14 +71,17 @@ def _measured(rng, model, count):
     return model + error * rng.standard_normal(model.shape)
 
 
-def test_pulls_of_all_covariances():
+@pytest.mark.parametrize(("count", "highest"), [(900_000, 60_000), (450_000, 75_000)])
+def test_pulls_of_all_covariances(count, highest):
     rng = np.random.default_rng(12)
     a, c, noise = _lags()
-    model = full_covariances(MEAN, GAIN, a, c, noise)
+    mean = np.geomspace(600, highest, 15)
+    counts = np.full(mean.size, float(count))
+    model = full_covariances(mean, GAIN, a, c, noise)
     pulls, chi2 = [], []
     for _ in range(AMPLIFIERS):
         found = fit_full(
-            MEAN, _measured(rng, model, 900_000), model[:, 0, 0], COUNT, (GAIN * 1.02, -2e-6)
+            mean, _measured(rng, model, count), model[:, 0, 0], counts, (GAIN * 0.98, A00)
         )
         pulls.append(
             [
@@ -103,6 +106,32 @@ def test_all_covariances_without_errors_give_back_all_there_is():
     np.testing.assert_allclose(found.b[:2, :2], -2e-6, rtol=1e-2)
     np.testing.assert_allclose(found.noise_matrix, noise, atol=1e-3)
     assert found.chi2 < 1e-2
+
+
+def test_pairs_that_the_powers_do_not_reach_take_no_part():
+    a, c, noise = _lags()
+    model = full_covariances(MEAN, GAIN, a, c, noise)
+    measured = _measured(np.random.default_rng(13), model, 900_000)
+    reached = np.abs(2 * A00 * GAIN * MEAN) <= MAX_GROWTH
+    far = MEAN.copy()
+    far[-1] = 1.5 * MAX_GROWTH / abs(2 * A00 * GAIN)
+    assert reached.all()
+    spoilt = measured.copy()
+    spoilt[-1] *= 1.1
+    found = fit_full(far, spoilt, model[:, 0, 0], COUNT, (GAIN, A00))
+    wanted = fit_full(MEAN[:-1], measured[:-1], model[:-1, 0, 0], COUNT[:-1], (GAIN, A00))
+    assert found.gain == wanted.gain
+    np.testing.assert_array_equal(found.a, wanted.a)
+
+
+def test_amplifiers_with_few_pixels_are_left_out_without_looking_at_them():
+    a, c, noise = _lags()
+    model = full_covariances(MEAN, GAIN, a, c, noise)
+    for seed in range(5):
+        measured = _measured(np.random.default_rng(seed), model, LEAST_PIXELS)
+        few, enough = (np.full(MEAN.size, LEAST_PIXELS - lost) for lost in (1.0, 0.0))
+        assert fit_full(MEAN, measured, model[:, 0, 0], few, (GAIN, A00)) is None
+        assert fit_full(MEAN, measured, model[:, 0, 0], enough, (GAIN, A00)) is not None
 
 
 @given(st.floats(0.4, 4), st.floats(-5e-6, 1e-6), st.integers(0, 2**32 - 1))

@@ -23,9 +23,14 @@ from calwatch.verify.sets.ptc_models import (
     trace_of_convolution,
 )
 
-MAX_CORRECTION = 0.5
-"""Where gain or a00 would be corrected by more of their errors, the pixels are too few: at 0.9 Mpix
-and 15 pairs it is a quarter, at 0.25 Mpix the errors come out a third too small."""
+LEAST_PIXELS = 400_000
+"""A pair of fewer has no place in the fit: the errors of 64 lags are then too large for squares of
+them. An amplifier of LSSTCam or LATISS has 0.9 Mpix, half of which must be good."""
+MAX_GROWTH = 0.55
+"""Of ``|2·a00·x|``: the model ends with the third power of it, and the next term, z⁴/120, is here
+half the error of a pair. Farther out a00 would be too low by a quarter of its error."""
+QUIET = 3.0
+"""Lags of fewer errors are taken for zero where slopes are needed, not the model itself."""
 
 _ROUNDS = 30
 _CLOSE = 1e-7
@@ -76,6 +81,10 @@ def fit_full(
     """
     side = covariances.shape[1]
     lags = side * side
+    near = (np.abs(2.0 * start[1] * start[0] * mean) <= MAX_GROWTH) & (count >= LEAST_PIXELS)
+    mean, covariances, variance, count = (
+        values[near] for values in (mean, covariances, variance, count)
+    )
     if mean.size < POWERS or not (np.isfinite(covariances).all() and np.all(variance > 0)):
         return None
     unit = float(mean.max())
@@ -93,11 +102,11 @@ def fit_full(
     if solved is None:
         return None
     found, covariance, chi2 = solved
-    correction = _bias(found, covariance, to_unit, of_lag, side)
-    errors = np.sqrt(np.diag(covariance))
-    if np.any(np.abs(correction[:2]) > MAX_CORRECTION * errors[:2]):
+    quiet = _quiet(found, covariance, lags)
+    of_quiet = _covariance(quiet, to_unit, of_lag, side)
+    if of_quiet is None:
         return None
-    found = found + correction
+    found, covariance = found + _bias(quiet, of_quiet, to_unit, of_lag, side), of_quiet
     return _result(found, covariance, (chi2 + rest) / max(mean.size * lags - found.size, 1), side)
 
 
@@ -161,14 +170,37 @@ def _solve(
         # Both the fall of χ² and the step in units of errors are then far below one.
         if gained < 1e-6 and float(step @ gradient) < _CLOSE:
             break
-    hessian, _, scale = _normal(found, residual, to_unit, of_lag, side)
+    covariance = _covariance(found, to_unit, of_lag, side)
+    return None if covariance is None else (found, covariance, chi2)
+
+
+def _covariance(
+    found: DoubleArray, to_unit: DoubleArray, of_lag: DoubleArray, side: int
+) -> DoubleArray | None:
+    """Return the covariance of the parameters; None where the data do not fix them."""
+    nothing = np.zeros((POWERS, side * side))
+    hessian, _, scale = _normal(found, nothing, to_unit, of_lag, side)
     try:
         covariance = np.linalg.inv(hessian) * np.outer(scale, scale)
     except np.linalg.LinAlgError:
         return None
     if not (np.isfinite(covariance).all() and np.all(np.diag(covariance) >= 0)):
         return None
-    return found, covariance, chi2
+    return covariance
+
+
+def _quiet(found: DoubleArray, covariance: DoubleArray, lags: int) -> DoubleArray:
+    """Return the parameters, a and c that are no more than noise set to zero.
+
+    Slopes by the parameters are themselves made of a and c. Noise of 128 of them makes the slopes
+    look steeper than they are, so that errors come out too small, and what is corrected for them
+    half of what it should be.
+    """
+    quiet = found.copy()
+    part = slice(1, 1 + 2 * lags)
+    errors = np.sqrt(np.diag(covariance))[part]
+    quiet[part] = np.where(np.abs(found[part]) < QUIET * errors, 0.0, found[part])
+    return quiet
 
 
 def _normal(
