@@ -226,6 +226,20 @@ def test_a_certified_flat_that_is_missing_for_defects_is_counted_by_filter() -> 
     assert found.end == NOON + timedelta(minutes=7)
 
 
+def test_without_a_calibration_the_set_is_not_told_of_beside_it() -> None:
+    why = {"linearizer": "none certified"}
+    lacking = result(7, "linearity", 12, amps={"C05": amp(reason="C05: no usable linearizer")})
+    lacking = replace(lacking, provenance={**lacking.provenance, "missing": why})
+    found = seen(lacking)
+    assert set(found.bad) == {(CCD, "NO_REFERENCE:linearizer")}
+    assert (AMP, INCOMPLETE) not in found.good
+
+
+def test_one_exposure_with_sources_is_evidence_of_crosstalk() -> None:
+    one = result(7, "crosstalk", 1, amps={"C05": amp(judged("CROSSTALK_RESIDUAL", 1.8, "SERIOUS"))})
+    assert set(seen(one).bad) == {(AMP, "CROSSTALK_RESIDUAL")}
+
+
 def test_defects_of_darks_are_not_those_of_flats() -> None:
     """What the flats of a day say clears nothing that the darks have shown."""
     broken = result(7, "defects", 5, verdict=Verdict.UNKNOWN, reason="only 3 darks")

@@ -278,6 +278,7 @@ def test_the_flats_of_a_photon_transfer_curve_may_be_dark_or_saturated():
 
     assert names("daily_flat") - names("daily_PTC") == {"LEVEL", "SATURATION"}
     assert names("") == names("daily_flat")
+    assert names("daily_crosstalk") == {"OVERSCAN_LEVEL"}
 
 
 def test_a_test_may_say_how_many_exposures_make_an_alarm():
@@ -289,6 +290,18 @@ def test_a_test_may_say_how_many_exposures_make_an_alarm():
     assert limits.alarm_persistence("bias", "NO_SUCH_TEST").warning is None
 
 
+def test_sets_of_the_stacks_tests_are_believed_the_second_day_or_never():
+    limits = load_limits("cp_verify")
+    of_a_day = {"ptc", "linearity", "defects", "crosstalk"}
+    asked = {t.name: t.alarm for t in limits.tests if set(t.calib_types) & of_a_day}
+    silent = {name for name, alarm in asked.items() if alarm.never}
+    assert silent == {"DEFECT_STDEV", "DEFECT_PROBABILITY"}
+    for name in asked.keys() - silent:
+        serious = asked[name].serious
+        assert serious is not None, name
+        assert (str(serious.raise_), str(serious.clear)) == ("2 of 2", "1 of 1"), name
+
+
 @pytest.mark.parametrize(
     ("alarm", "words"),
     [
@@ -297,6 +310,7 @@ def test_a_test_may_say_how_many_exposures_make_an_alarm():
         ("{serious: {raise: 1 of 99, clear: 1 of 1}}", "less than or equal to 50"),
         ("{serious: {raise: 1 of 1}}", "clear"),
         ("{grave: {raise: 1 of 1, clear: 1 of 1}}", "grave"),
+        ("{never: true, serious: {raise: 1 of 1, clear: 1 of 1}}", "never alone"),
     ],
 )
 def test_a_wrong_number_of_exposures_is_named(tmp_path, alarm, words):

@@ -106,6 +106,7 @@ class Book:
         self.tick(now)
         late = self.state.clock - seen.end > self.frame.late if quiet is None else quiet
         chains.compare(seen, self.state.chains, self.frame.rules)
+        self._leave_out_silent(seen)
         self._leave_out_masked(seen)
         leave_out_told(seen, self.state, self.frame.parts, self.frame.rules)
         known, newer = self._remember(seen)
@@ -236,6 +237,14 @@ class Book:
         self.state.recent[seen.calib_type] = sorted([*others, mine])[-RECENT:]
         newer = [one for one in others if (one.end, one.exposure_id) > (mine.end, mine.exposure_id)]
         return (_ALL if len(newer) >= RECENT else known), newer
+
+    def _leave_out_silent(self, seen: Sighting) -> None:
+        """Take out failures of tests that are to raise no alarm."""
+        limits, kind = self.frame.limits, seen.calib_type
+        tests = {test for _part, test in seen.bad}
+        silent = {test for test in tests if limits.alarm_persistence(kind, test).never}
+        for spot in [spot for spot in seen.bad if spot[1] in silent]:
+            del seen.bad[spot]
 
     def _leave_out_masked(self, seen: Sighting) -> None:
         """Take out amplifiers of a set of which an alarm says already that they cannot be judged.

@@ -133,9 +133,10 @@ def _seen(one: Seen) -> list[Any]:
 
 def _read_seen(content: Sequence[Any]) -> Seen:
     end, number, bits, *rest = content
+    physical_filter = rest[0] if rest else ""
     told = rest[1] if len(rest) > 1 else ()
     families = tuple((family, int(detectors, 16)) for family, detectors in told)
-    return Seen(_time(end), number, int(bits, 16), *rest[:1], told=families)
+    return Seen(_time(end), number, int(bits, 16), physical_filter, families)
 
 
 def _track(track: Track) -> list[Any]:

@@ -180,6 +180,7 @@ def _remarks(test: ActiveTest) -> list[str]:
     """Say what else decides whether the test applies, and when it makes an alarm."""
     exceptions = ", ".join(test.spec.except_reasons)
     remarks = [f"not where the observation reason is {exceptions}"] if exceptions else []
+    remarks += ["never an alarm"] if test.spec.alarm.never else []
     remarks += [
         f"{severity.upper()} alarm after {asked['raise']}, good again after {asked['clear']}"
         for severity, asked in _persistence(test.spec).items()

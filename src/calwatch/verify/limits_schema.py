@@ -120,6 +120,14 @@ class AlarmPersistence(_Strict):
 
     serious: Persistence | None = None
     warning: Persistence | None = None
+    never: bool = False
+    """Its failures raise no alarm, however often: they are a part of verdicts only."""
+
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> AlarmPersistence:
+        if self.never and (self.serious is not None or self.warning is not None):
+            raise ValueError("expected never alone: what is never raised needs no persistence")
+        return self
 
 
 CalibType = Literal[
