@@ -196,6 +196,15 @@ class SetSettings(_Part):
     """Different exposure times that make pairs of flats a photon transfer curve."""
     least_frames: int = Field(default=4, ge=2)
     """Exposures that make a set of one day."""
+    linearity_by: Literal["auto", "exposure_time", "photodiode"] = "auto"
+    """What the light of a sequence is known by. By the exposure time a lamp that drifts leaves
+    linearity UNKNOWN; by the photodiode pairs without a charge are left out. ``auto`` takes the
+    photodiode if every exposure has one that can be read, otherwise the exposure time."""
+    photodiode_method: Literal["TRIMMED_SUM", "CHARGE_SUM", "DIRECT_SUM", "MEAN"] = "TRIMMED_SUM"
+    """How its readings become a charge, by cp_pipe's names: trapezia above the baseline, the sum of
+    charges above it, trapezia as they are, or the mean current times the exposure time."""
+    photodiode_scale: float = Field(default=-1.0, allow_inf_nan=False)
+    """What its readings are multiplied by: the electrometer counts them as negative."""
     crosstalk_reasons: tuple[str, ...] = ("*crosstalk*", "*xtalk*", "*spot*", "*cbp*")
     """Which flats, and exposures of type spot or cbp, have bright sources: globs, one of which has
     to match the observation reason, the science program or the observation type, whatever the case.

@@ -15,7 +15,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from calwatch.arrivals.job import Job, Member
-from calwatch.butler.model import CertifiedDataset, Chain, ExposureRecord, RawDataset
+from calwatch.butler.model import (
+    CertifiedDataset,
+    Chain,
+    ExposureRecord,
+    PhotodiodeDataset,
+    RawDataset,
+)
 from calwatch.errors import LimitsError, RawError, UnreachableFileError
 from calwatch.verify.model import (
     AmpResult,
@@ -179,6 +185,7 @@ class FakeRepository:
     def __init__(self) -> None:
         self.records: list[ExposureRecord] = []
         self.raw_files: list[RawDataset] = []
+        self.photodiode_files: list[PhotodiodeDataset] = []
         self.fingerprint = "f0"
         self.errors: list[Exception] = []
         self.chain_errors: dict[int, Exception] = {}
@@ -218,6 +225,10 @@ class FakeRepository:
     def raws(self, instrument, exposure_ids):
         wanted = set(exposure_ids)
         return [raw for raw in self.raw_files if raw.exposure_id in wanted]
+
+    def photodiodes(self, instrument, exposure_ids):
+        wanted = set(exposure_ids)
+        return [one for one in self.photodiode_files if one.exposure_id in wanted]
 
     def chains(self, exposure, calib_types, detectors, collection=None):
         if exposure.exposure_id in self.chain_errors:

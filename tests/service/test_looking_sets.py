@@ -10,6 +10,7 @@ import pytest
 from fakes import FakeRepository, make_result
 
 from calwatch.arrivals.sets import Grouping
+from calwatch.butler.model import PhotodiodeDataset
 from calwatch.service.judging import JudgeFactory
 from calwatch.service.looking_sets import look_for_sets
 from calwatch.service.numbers import with_numbers
@@ -214,3 +215,33 @@ def test_what_stands_is_not_asked_for_again(ledger):
     soon = NOW.replace(day=20, hour=20)
     look(repository, ledger, given, now=soon, recheck=True)
     assert asked != []
+
+
+def _photodiode(exposure):
+    number = exposure.exposure_id
+    return PhotodiodeDataset(number, f"uuid-{number}", "LATISS/calib/photodiode", "file:///pd.fits")
+
+
+@pytest.mark.parametrize("by", ["auto", "photodiode", "exposure_time"])
+def test_linearity_is_given_the_photodiode_if_it_is_wanted(ledger, by):
+    repository, given = FakeRepository(), settings("gain", "linearity", linearity_by=by)
+    flats = []
+    for n, seconds in enumerate((1.0, 2.0, 4.0, 8.0, 16.0)):
+        for half in (1, 2):
+            flats.append(repository.take(2 * n + half, **{**FLAT, "exposure_time": seconds}))
+    repository.photodiode_files += [_photodiode(flat) for flat in flats[:4]]
+    now = flats[-1].end_utc + timedelta(hours=1)
+    pairs = judge_all(repository, ledger, given, now=now)
+    assert all(job.photodiodes == job.pairs == () for job in pairs)
+    [curve] = judge_all(repository, ledger, given, now=now)
+    ids = [flat.exposure_id for flat in flats]
+    assert curve.pairs == tuple(zip(ids[::2], ids[1::2], strict=True))
+    wanted = [] if by == "exposure_time" else ids[:4]
+    assert [one.exposure_id for one in curve.photodiodes] == wanted
+    assert look(repository, ledger, given, now=now) == []
+    # Readings that come late have it judged again.
+    repository.photodiode_files += [_photodiode(flat) for flat in flats[4:]]
+    again = judge_all(repository, ledger, given, now=now)
+    assert len(again) == (0 if by == "exposure_time" else 1)
+    assert all(len(job.photodiodes) == 10 for job in again)
+    assert look(repository, ledger, given, now=now) == []

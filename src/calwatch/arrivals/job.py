@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from calwatch.butler.model import Chain, ExposureRecord, RawDataset
+from calwatch.butler.model import Chain, ExposureRecord, PhotodiodeDataset, RawDataset
 from calwatch.verify.sets.model import Earlier
 
 
@@ -34,5 +34,9 @@ class Job:
     earlier: tuple[Earlier, ...] = ()
     """Earlier judgements that the set is made of, where it needs no pixels: which they are, and
     their numbers as soon as a worker is to have them (`calwatch.service.numbers`)."""
+    pairs: tuple[tuple[int, int], ...] = ()
+    """Of a sequence: first and second exposure id of each pair."""
+    photodiodes: tuple[PhotodiodeDataset, ...] = ()
+    """What the photodiode saw of the members, where the light is wanted of it."""
     why_not: str = ""
     """Why the set cannot be measured; empty if it can."""

@@ -87,6 +87,8 @@ class ExposureSet:
     """Why it cannot be measured; empty if it can."""
     pairs: tuple[ExposureRecord, ...] = ()
     """Of a sequence: the second exposure of each pair, under which the pair was judged."""
+    firsts: tuple[ExposureRecord, ...] = ()
+    """Of a sequence: the first exposure of each pair."""
 
     @property
     def last(self) -> ExposureRecord:
@@ -232,7 +234,8 @@ def _sequence(pairs: Sequence[ExposureSet]) -> list[ExposureSet]:
     whole = [pair for pair in pairs if not pair.why_not]
     members = sorted((member for pair in whole for member in pair.members), key=age)
     seconds = tuple(pair.last for pair in whole)
-    return [ExposureSet(SetKind.SEQUENCE, tuple(members), pairs=seconds)]
+    firsts = tuple(pair.members[0] for pair in whole)
+    return [ExposureSet(SetKind.SEQUENCE, tuple(members), pairs=seconds, firsts=firsts)]
 
 
 @dataclass(frozen=True, slots=True)

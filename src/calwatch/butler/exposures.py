@@ -43,7 +43,7 @@ def fetch_exposures(
     if exposure_ids is None:
         return _query(butler, instrument, terms, bind)
     records: list[DimensionRecord] = []
-    for ids in _chunks(exposure_ids):
+    for ids in chunks(exposure_ids):
         records += _query(
             butler, instrument, [*terms, "exposure IN (:ids_)"], {**bind, "ids_": ids}
         )
@@ -94,7 +94,7 @@ def fetch_raws(
     from lsst.daf.butler.registry import MissingDatasetTypeError
 
     found: dict[tuple[int, int], DatasetRef] = {}
-    for ids in _chunks(exposure_ids):
+    for ids in chunks(exposure_ids):
         try:
             refs = butler.query_datasets(
                 "raw",
@@ -125,7 +125,8 @@ def _query(
     )
 
 
-def _chunks(ids: Iterable[int]) -> list[tuple[int, ...]]:
+def chunks(ids: Iterable[int]) -> list[tuple[int, ...]]:
+    """Return identifiers in such numbers as one query takes."""
     unique = sorted(set(ids))
     return [tuple(unique[at : at + _CHUNK]) for at in range(0, len(unique), _CHUNK)]
 

@@ -43,6 +43,17 @@ class RawDataset:
 
 
 @dataclass(frozen=True, slots=True)
+class PhotodiodeDataset:
+    """What the photodiode saw of one exposure."""
+
+    exposure_id: int
+    uuid: str
+    run: str
+    uri: str
+    """Empty where the datastore has no file."""
+
+
+@dataclass(frozen=True, slots=True)
 class CertifiedDataset:
     """One certified calibration and why it applies."""
 

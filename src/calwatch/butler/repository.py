@@ -19,7 +19,14 @@ from calwatch.butler.certified import Certified, fetch_certified
 from calwatch.butler.exposures import EVERY_RUN, as_exposures, fetch_exposures, fetch_raws
 from calwatch.butler.failures import cause
 from calwatch.butler.lookup import Explanation, Span, explain, fingerprint
-from calwatch.butler.model import CertifiedDataset, Chain, ExposureRecord, RawDataset
+from calwatch.butler.model import (
+    CertifiedDataset,
+    Chain,
+    ExposureRecord,
+    PhotodiodeDataset,
+    RawDataset,
+)
+from calwatch.butler.photodiodes import fetch_photodiodes, photodiode_run
 from calwatch.errors import CalwatchError, RepositoryError, StopError
 
 if TYPE_CHECKING:
@@ -216,6 +223,26 @@ class Repository:
         return [
             RawDataset(exposure, detector, str(ref.id), ref.run, uris.get(str(ref.id), ""))
             for (exposure, detector), ref in sorted(found.items())
+        ]
+
+    def photodiodes(self, instrument: str, exposure_ids: Iterable[int]) -> list[PhotodiodeDataset]:
+        """Return the readings of the photodiode of some exposures, as far as there are any.
+
+        Raises
+        ------
+        StopError
+            If the instrument is not registered.
+        RepositoryError
+            If the registry cannot be read.
+        """
+        self._check_instrument(instrument)
+        with self._asking("photodiodes"):
+            has_run = self._exists(photodiode_run(instrument))
+            found = fetch_photodiodes(self._butler, instrument, exposure_ids, has_run=has_run)
+            uris = self._uris_of(found.values())
+        return [
+            PhotodiodeDataset(exposure, str(ref.id), ref.run, uris.get(str(ref.id), ""))
+            for exposure, ref in sorted(found.items())
         ]
 
     def chains(

@@ -153,3 +153,13 @@ class CalibrationSet:
     linearizer: Linearizer | None = None
     crosstalk: Crosstalk | None = None
     cti: ChargeTransfer | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhotodiodeReadings:
+    """What the photodiode gave in one exposure: it is certified by nobody."""
+
+    time: DoubleArray
+    """s; shape (n,)."""
+    current: DoubleArray
+    """A, or the charge since the reading before, C. Shape (n,)."""

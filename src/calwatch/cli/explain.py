@@ -117,6 +117,7 @@ def _document(found: Explained) -> dict[str, Any]:
         "earlier": [{**asdict(v), "end_utc": _iso(v.end_utc)} for v in found.earlier],
         "calibrations": [asdict(one) for one in found.calibrations],
         "missing": dict(found.missing),
+        "light": found.light,
         "alarm_words": found.alarm_words,
         "alarms": [alarm_document(one) for one in found.alarms],
     }
@@ -151,6 +152,9 @@ def _print(console: Console, found: Explained) -> None:
             console.print(Text(f"  {plain(text)}"))
     _print_numbers(console, found)
     _print_limits(console, found)
+    if found.light:
+        console.print(Text("\nLight", "bold"))
+        console.print(Text(plain(f"  {found.light}")))
     _print_earlier(console, found)
     _print_calibrations(console, found)
     console.print(Text("\nAlarm", "bold"))

@@ -28,6 +28,7 @@ flat), number= (place in the set) and one of amp=DETECTOR/AMP, detector=, reb=, 
   bias_shift        r0=,r1=,adu=10       level of some rows
   light_leak        rate=2.0             e-/s, in darks
   lamp_off, lamp_drift (factor=1.03), saturated_flat (factor=10)   in flats
+  lamp_fading       factor=0.998         from flat to flat of a night
   hot_pixels        count=200,rate=50    e-/s, new in darks
   charge_loss       cti=2e-5             more per serial transfer, in flats
   more_crosstalk    coefficient=3e-4     from an amplifier to all others, in flats
@@ -54,6 +55,8 @@ flat), number= (place in the set) and one of amp=DETECTOR/AMP, detector=, reb=, 
 @click.option("--pairs", default=0, show_default=True, help="Flat pairs of a PTC in one night.")
 @click.option("--spots", default=0, show_default=True, help="Flats with spots of light (crosstalk) "
               "in one night.")  # fmt: skip
+@click.option("--photodiode/--no-photodiode", default=True, show_default=True, help="Readings of "
+              "the photodiode for flats (LSSTCam).")  # fmt: skip
 @click.option("--filters", default="", help="Physical filters of the flats, comma-separated.")
 @click.option("--calib-biases", default=20, show_default=True, help="Biases in a certified bias.")
 @click.option("--calib-darks", default=12, show_default=True, help="Darks in a certified dark.")

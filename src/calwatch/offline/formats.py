@@ -110,7 +110,7 @@ def write_defects(path: str | Path, defects: Defects, metadata: Metadata | None 
         "DEFECTS_VERSION": 2.0,
         "CALIBCLS": "lsst.ip.isr.defects.Defects",
     }
-    _write_tables(path, [columns], {**schema, **defects.metadata, **(metadata or {})})
+    write_tables(path, [columns], {**schema, **defects.metadata, **(metadata or {})})
 
 
 def write_ptc(
@@ -164,7 +164,7 @@ def write_ptc(
         "CALIBCLS": "lsst.ip.isr.ptcDataset.PhotonTransferCurveDataset",
         "PTC_FIT_TYPE": fit_type,
     }
-    _write_tables(path, [table], {**schema, **ptc.metadata, **(metadata or {})})
+    write_tables(path, [table], {**schema, **ptc.metadata, **(metadata or {})})
 
 
 def write_linearizer(
@@ -200,7 +200,7 @@ def write_linearizer(
     tables = [table]
     if linearizer.table is not None:
         tables.append({"LOOKUP_VALUES": linearizer.table.astype(np.float64)})
-    _write_tables(path, tables, {**schema, **linearizer.metadata, **(metadata or {})})
+    write_tables(path, tables, {**schema, **linearizer.metadata, **(metadata or {})})
 
 
 def write_crosstalk(
@@ -229,7 +229,7 @@ def write_crosstalk(
         "CROSSTALK_SHAPE": f"({n_amp}, {n_amp})",
         "CROSSTALK_RATIOS_UNITS": crosstalk.units.value,
     }
-    _write_tables(path, [table], {**schema, **crosstalk.metadata, **(metadata or {})})
+    write_tables(path, [table], {**schema, **crosstalk.metadata, **(metadata or {})})
 
 
 def write_cti(path: str | Path, cti: ChargeTransfer, metadata: Metadata | None = None) -> None:
@@ -264,7 +264,7 @@ def write_cti(path: str | Path, cti: ChargeTransfer, metadata: Metadata | None =
         "CTI_VERSION": 1.3,
         "CALIBCLS": "lsst.ip.isr.deferredCharge.DeferredChargeCalib",
     }
-    _write_tables(path, tables, {**schema, **cti.metadata, **(metadata or {})})
+    write_tables(path, tables, {**schema, **cti.metadata, **(metadata or {})})
 
 
 _PTC_COLUMNS = (
@@ -367,7 +367,7 @@ def _plain(keywords: Metadata) -> dict[str, Any]:
     return plain
 
 
-def _write_tables(
+def write_tables(
     path: str | Path, tables: Sequence[Mapping[str, AnyArray]], metadata: Metadata
 ) -> None:
     """Write tables as HDU1, HDU2, …, with the keywords in the first, replacing the file."""

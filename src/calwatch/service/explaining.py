@@ -28,6 +28,7 @@ from calwatch.verify.explain import Explanation, explain
 from calwatch.verify.limits import Limits, Part
 from calwatch.verify.metrics import SET_TYPES, TESTS, Level
 from calwatch.verify.model import ALGORITHM, DetectorResult, TestResult, Verdict, algorithm_of
+from calwatch.verify.sets.abscissa import light_words
 
 EARLIER = 10
 """Values of earlier exposures that are shown."""
@@ -77,6 +78,8 @@ class Explained:
     """That of the exposure's own type first."""
     missing: Mapping[str, str]
     """Needed calibrations that were not usable, with the reason."""
+    light: str
+    """What the light of a sequence was known by, and why; empty where that is no question."""
     alarms: tuple[Numbered, ...]
     """What it fed, or helped to end."""
     alarm_words: str
@@ -197,6 +200,7 @@ class Explainer:
             earlier=self._earlier(exposure, result.detector, amp_name or None, explained),
             calibrations=_calibrations(result.provenance, exposure.calib_type),
             missing=dict(result.provenance.get("missing") or {}),
+            light=light_words(result.provenance.get("light") or {}),
             alarms=alarms,
             alarm_words=words,
         )
@@ -230,6 +234,7 @@ class Explainer:
             earlier=_merged_values(merged, mine, explained),
             calibrations=(),
             missing={},
+            light="",
             alarms=alarms,
             alarm_words=words,
         )

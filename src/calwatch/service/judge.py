@@ -26,6 +26,7 @@ from calwatch.memory import keep_freed_memory
 from calwatch.service.certified_reading import CertifiedReader
 from calwatch.service.judge_settings import JudgeSettings
 from calwatch.service.notes import CERTIFIED, ISR, MEASURE, READ, note_failure, timed
+from calwatch.service.photodiode_reading import PhotodiodeReader
 from calwatch.service.raw_reading import (
     check_exposure,
     detector_of,
@@ -49,6 +50,7 @@ class Judge:
         self._settings = settings
         self._limits = limits or load_limits(settings.limits)
         self._certified = CertifiedReader(settings)
+        self._photodiodes = PhotodiodeReader(settings)
 
     def __call__(self, job: Job) -> DetectorResult:
         """Judge one detector of one exposure.
@@ -68,7 +70,13 @@ class Judge:
                 from calwatch.service.judge_sets import judge_set
 
                 return judge_set(
-                    job, camera, detector, self._settings, self._limits, self._certified
+                    job,
+                    camera,
+                    detector,
+                    self._settings,
+                    self._limits,
+                    self._certified,
+                    self._photodiodes,
                 )
             return self._judge(job, camera, detector)
         except RecordError as error:

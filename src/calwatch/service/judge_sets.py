@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from calwatch.isr.switches import switches_for
 from calwatch.service.certified_reading import CertifiedReader
 from calwatch.service.judge_settings import JudgeSettings
 from calwatch.service.notes import CERTIFIED, ISR, MEASURE, READ, note_failure, timed
+from calwatch.service.photodiode_reading import PhotodiodeReader
 from calwatch.service.raw_reading import check_exposure, dither_seed, read_raw
 from calwatch.service.unmeasured import exposure_of
 from calwatch.verify.amplifier import Measured
@@ -38,6 +39,7 @@ from calwatch.verify.sets import (
     linearity,
     ptc,
 )
+from calwatch.verify.sets.abscissa import Abscissa, choose
 from calwatch.verify.sets.model import CorrectedFrame, RawFrame
 from calwatch.verify.sets.needs import NEEDS, need_name, needed_of_set
 
@@ -55,6 +57,7 @@ def judge_set(
     settings: JudgeSettings,
     limits: Limits,
     reader: CertifiedReader,
+    photodiodes: PhotodiodeReader,
 ) -> DetectorResult:
     """Judge one detector of a set.
 
@@ -72,13 +75,18 @@ def judge_set(
         types = needed_of_set(camera, need_name(job.calib_type, _type(job)))
         certified = reader.read(job, types, detector)
     frames = _Frames(job, camera, detector, settings, certified.calibrations, need.isr)
+    light = None
+    if job.calib_type == "linearity":
+        with timed(READ):
+            light = choose(job.earlier, photodiodes.read(job), settings.linearity_by)
     with timed(MEASURE):
-        measured = _measure(job, detector, frames, certified.calibrations)
+        measured = _measure(job, detector, frames, certified.calibrations, light)
     exposure = exposure_of(job, camera, limits, missing=certified.missing, warnings=frames.warnings)
     exposure = replace(
         exposure,
         optional=exposure.optional | need.optional,
         warnings=(*exposure.warnings, *measured.warnings),
+        provenance={**exposure.provenance, **_provenance(job, settings, measured)},
     )
     result = judge_numbers(
         exposure, detector, measured.amps, measured.detector, limits, faults=measured.faults
@@ -86,12 +94,26 @@ def judge_set(
     return replace(result, arrays=dict(measured.arrays))
 
 
+def _provenance(job: Job, settings: JudgeSettings, measured: Measured) -> dict[str, Any]:
+    """Return how a set was measured; of a photodiode also which readings, and how integrated."""
+    found = dict(measured.provenance)
+    light = found.get("light", {})
+    if light.get("by") == "photodiode":
+        how = {"method": settings.photodiode_method, "scale": settings.photodiode_scale}
+        found["light"] = {**light, **how, "datasets": [one.uuid for one in job.photodiodes]}
+    return found
+
+
 def _type(job: Job) -> str:
     return job.exposure.observation_type.strip().lower()
 
 
 def _measure(
-    job: Job, detector: Detector, frames: _Frames, calibrations: CalibrationSet
+    job: Job,
+    detector: Detector,
+    frames: _Frames,
+    calibrations: CalibrationSet,
+    light: Abscissa | None,
 ) -> Measured:
     """Measure a set; the frames are read as they are asked for."""
     match job.calib_type:
@@ -104,7 +126,7 @@ def _measure(
         case "ptc":
             return ptc.measure(detector, job.earlier, calibrations)
         case "linearity":
-            return linearity.measure(detector, job.earlier, calibrations)
+            return linearity.measure(detector, job.earlier, calibrations, light)
         case "defects":
             return defects.measure(detector, frames.corrected(), _type(job), calibrations)
         case "dark_stack":

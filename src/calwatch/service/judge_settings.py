@@ -13,6 +13,8 @@ from calwatch.settings import Settings
 if TYPE_CHECKING:
     from calwatch.isr.model import Engine
     from calwatch.verify.judge import Images
+    from calwatch.verify.sets.abscissa import LightBy
+    from calwatch.verify.sets.photodiode import Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class JudgeSettings:
     """Of the ISR and of the measurement of pixels."""
     images: Images = "none"
     """Of which frames a small image goes into the result."""
+    linearity_by: LightBy = "auto"
+    """What the light of a sequence of pairs is known by."""
+    photodiode_method: Method = "TRIMMED_SUM"
+    photodiode_scale: float = -1.0
+    """How readings of the photodiode become a charge."""
     wait_for_files: bool = False
     """True: a file that cannot be fetched is an error (to be tried again); False: it makes the
     verdict UNKNOWN at once."""
@@ -46,6 +53,9 @@ class JudgeSettings:
             calibration_folder_bytes=settings.calibration_folder_bytes,
             engine=settings.isr.engine,
             images=settings.keep_images,
+            linearity_by=settings.sets.linearity_by,
+            photodiode_method=settings.sets.photodiode_method,
+            photodiode_scale=settings.sets.photodiode_scale,
             wait_for_files=True,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from calwatch.arrivals.job import Job
-from calwatch.butler.model import Chain, ExposureRecord, RawDataset
+from calwatch.butler.model import Chain, ExposureRecord, PhotodiodeDataset, RawDataset
 from calwatch.verify.model import DetectorResult, ExposureResult
 
 
@@ -53,6 +53,10 @@ class RepositoryLike(Protocol):
 
     def raws(self, instrument: str, exposure_ids: Iterable[int]) -> list[RawDataset]:
         """Return the raw files of these exposures."""
+        ...
+
+    def photodiodes(self, instrument: str, exposure_ids: Iterable[int]) -> list[PhotodiodeDataset]:
+        """Return the readings of the photodiode of these exposures, as far as there are any."""
         ...
 
     def chains(

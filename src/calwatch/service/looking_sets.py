@@ -18,7 +18,7 @@ from calwatch.arrivals.sets import (
     find_sets,
     is_settled,
 )
-from calwatch.butler.model import Chain, ExposureRecord, RawDataset
+from calwatch.butler.model import Chain, ExposureRecord, PhotodiodeDataset, RawDataset
 from calwatch.ledger.queries import Judged
 from calwatch.ledger.sets import (
     PAIR_TYPES,
@@ -104,14 +104,17 @@ def grouping_of(settings: SetSettings) -> Grouping:
     )
 
 
-def fingerprint_of(chain: Chain, members: Sequence[Member]) -> str:
+def fingerprint_of(
+    chain: Chain, members: Sequence[Member], photodiodes: Sequence[PhotodiodeDataset] = ()
+) -> str:
     """Return what names a set and the chain it is judged against: who came late changes it."""
-    return f"{chain.fingerprint}{_hash_of(members)}"
+    return f"{chain.fingerprint}{_hash_of(members, photodiodes)}"
 
 
-def _hash_of(members: Sequence[Member]) -> str:
-    ids = " ".join(str(member.exposure.exposure_id) for member in members)
-    return f"/{hashlib.sha256(ids.encode()).hexdigest()[:8]}"
+def _hash_of(members: Sequence[Member], photodiodes: Sequence[PhotodiodeDataset]) -> str:
+    ids = [str(member.exposure.exposure_id) for member in members]
+    ids += [one.uuid for one in photodiodes]
+    return f"/{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:8]}"
 
 
 class _Look:
@@ -212,6 +215,7 @@ class _Look:
         rejudge: bool,
     ) -> tuple[Job, ...]:
         judged = self._judged(one, kind)
+        light = self._photodiodes(one, kind)
         lasts = {detector: judged.get((one.last.exposure_id, detector)) for detector in raws}
         members = {detector: _members(one, files) for detector, files in raws.items()}
         worth = [
@@ -220,7 +224,7 @@ class _Look:
             if (len(members[detector]) == len(one.members) or self._settled(one))
             and (
                 last is None
-                or not _is_of(last, members[detector])
+                or not _is_of(last, members[detector], light)
                 or rejudge
                 or (recheck_unknown and last.verdict is Verdict.UNKNOWN)
             )
@@ -235,10 +239,17 @@ class _Look:
         for detector in worth:
             if detector not in ready or detector not in chains:
                 continue
-            job = _job(one, kind, detector, members[detector], chains[detector], ready[detector])
+            job = _job(one, kind, members[detector], chains[detector], ready[detector], light)
             if _is_missing(lasts[detector], job, rejudge):
                 jobs.append(job)
         return tuple(jobs)
+
+    def _photodiodes(self, one: ExposureSet, kind: str) -> tuple[PhotodiodeDataset, ...]:
+        """Return what the photodiode saw of a sequence, if the light is wanted of it."""
+        if kind != "linearity" or self._settings.sets.linearity_by == "exposure_time":
+            return ()
+        ids = [member.exposure_id for member in one.members]
+        return tuple(self._repository.photodiodes(self._instrument, ids))
 
     def _settled(self, one: ExposureSet) -> bool:
         """Tell whether no file of a set is waited for any more."""
@@ -276,28 +287,33 @@ def _members(one: ExposureSet, files: Mapping[int, RawDataset]) -> tuple[Member,
 def _job(
     one: ExposureSet,
     kind: str,
-    detector: int,
     members: tuple[Member, ...],
     chain: Chain,
     earlier: tuple[Earlier, ...],
+    light: tuple[PhotodiodeDataset, ...],
 ) -> Job:
     why_not = one.why_not
     there = {member.exposure.exposure_id for member in members}
     absent = [e.obs_id for e in one.members if e.exposure_id not in there]
     if absent and not why_not and one.kind is SetKind.PAIR:
         why_not = f"half of the pair is missing: there is no raw file of {', '.join(absent)}"
-    own = replace(chain, fingerprint=fingerprint_of(chain, members))
-    return Job(one.last, kind, detector, members[-1].raw, own, members, earlier, why_not)
+    own = replace(chain, fingerprint=fingerprint_of(chain, members, light))
+    raw = members[-1].raw
+    halves = zip(one.firsts, one.pairs, strict=True)
+    pairs = tuple((first.exposure_id, second.exposure_id) for first, second in halves)
+    return Job(
+        one.last, kind, raw.detector, raw, own, members, earlier, pairs, light, why_not=why_not
+    )
 
 
-def _is_of(last: Judged, members: Sequence[Member]) -> bool:
+def _is_of(last: Judged, members: Sequence[Member], light: Sequence[PhotodiodeDataset]) -> bool:
     """Tell whether a judgement is of these exposures."""
-    return last.fingerprint.removesuffix(UNMEASURED).endswith(_hash_of(members))
+    return last.fingerprint.removesuffix(UNMEASURED).endswith(_hash_of(members, light))
 
 
 def _is_missing(last: Judged | None, job: Job, rejudge: bool) -> bool:
     """Tell whether a set has no judgement of these members, or an UNKNOWN that may change."""
-    if last is None or not _is_of(last, job.members):
+    if last is None or not _is_of(last, job.members, job.photodiodes):
         return True
     if last.verdict is Verdict.UNKNOWN:
         return last.fingerprint != job.chain.fingerprint and not job.why_not

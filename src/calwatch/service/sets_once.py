@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from calwatch.arrivals.job import Job
-from calwatch.butler.model import Chain, ExposureRecord, RawDataset
+from calwatch.butler.model import Chain, ExposureRecord, PhotodiodeDataset, RawDataset
 from calwatch.ledger.store import Ledger
 from calwatch.service.judging import JudgeFactory, RepositoryLike
 from calwatch.service.looking_sets import look_for_sets
@@ -54,6 +54,10 @@ class ChosenExposures:
         """Return the chosen raw files of some exposures."""
         wanted = set(exposure_ids)
         return [raw for raw in self._raws if raw.exposure_id in wanted]
+
+    def photodiodes(self, instrument: str, exposure_ids: Iterable[int]) -> list[PhotodiodeDataset]:
+        """Return the readings of the photodiode of some exposures."""
+        return self._repository.photodiodes(instrument, exposure_ids)
 
     def chains(
         self,

@@ -59,7 +59,7 @@ def make_frame(
     shape = (len(amps), *amps[0].raw_shape)
     signal = np.zeros(shape, dtype=np.float32)
     noise = np.empty(shape, dtype=np.float32)
-    level = exposure.electrons * effects.lamp_factor * _lamp(truth, exposure)
+    level = exposure.electrons * effects.lamp_factor * lamp_level(truth.seed, exposure)
     for index, amp in enumerate(amps):
         rng = _frame_rng(truth, exposure, index)
         amp_truth = truth.amps[amp.name]
@@ -102,8 +102,9 @@ def bias_level(
     return float(amp_truth.bias_level + session + settling)
 
 
-def _lamp(truth: DetectorTruth, exposure: SimulatedExposure) -> float:
-    rng = np.random.default_rng([truth.seed, exposure.exposure_id, _LAMP_STREAM])
+def lamp_level(seed: int, exposure: SimulatedExposure) -> float:
+    """Return how bright the lamp is in one exposure, beside what it was set to."""
+    rng = np.random.default_rng([seed, exposure.exposure_id, _LAMP_STREAM])
     return float(1.0 + LAMP_SCATTER * rng.standard_normal())
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from calwatch.offline.combine_frames import worker_pool
+from calwatch.simulate.photodiode import add_photodiodes
 from calwatch.simulate.plan import SimulationPlan, night_exposures, set_up
 from calwatch.simulate.repository import add_raws, exposure_record, read_truth, write_truth
 
@@ -58,6 +59,7 @@ def add_exposures(
     exposures = night_exposures(setup, night)
     with worker_pool(plan.processes) as pool:
         add_raws(setup, exposures, f"raws of night {night}", progress or (lambda *_: None), pool)
+        add_photodiodes(setup, exposures)
     truth.exposures += [exposure_record(setup, exposure) for exposure in exposures]
     truth.faults += [fault.describe(exposures, setup.detectors) for fault in setup.faults]
     write_truth(setup.root, truth)

@@ -82,6 +82,8 @@ class SimulationPlan:
     """Pairs of flats of a nightly photon transfer curve."""
     spots: int = 0
     """Flats with spots of light in one night, for crosstalk."""
+    photodiode: bool = True
+    """Write what the photodiode sees of the flats of a night, if the camera has one."""
     filters: tuple[str, ...] = ()
     dark_time: float = 30.0
     """Seconds, of the daily darks."""

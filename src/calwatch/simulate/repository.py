@@ -17,6 +17,7 @@ from calwatch.offline.repository import create_repository
 from calwatch.simulate.building import build_generation
 from calwatch.simulate.model import SimulatedExposure
 from calwatch.simulate.names import Generation, raw_run
+from calwatch.simulate.photodiode import add_photodiodes
 from calwatch.simulate.plan import (
     FLAT_RATE,
     Setup,
@@ -78,6 +79,7 @@ def simulate(plan: SimulationPlan, progress: Progress | None = None) -> Truth:
             generation = Generation(number, plan.instrument, session[0].day_obs)
             truth.calibrations += build_generation(setup, generation, session, nights, report, pool)
         add_raws(setup, daily, "raws of the nights", report, pool)
+        add_photodiodes(setup, daily)
     truth.exposures = [
         exposure_record(setup, exposure) for exposure in [*sessions[0], *sessions[1], *daily]
     ]

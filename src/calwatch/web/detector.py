@@ -15,6 +15,7 @@ from calwatch.verify.explain import Explanation, explain
 from calwatch.verify.limits import Part
 from calwatch.verify.metrics import METRICS
 from calwatch.verify.model import DetectorResult, TestResult, Verdict
+from calwatch.verify.sets.abscissa import light_words
 from calwatch.web.api import site_of
 from calwatch.web.exposure import line_of, members, name_of, result_of
 from calwatch.web.plotting import allow_pictures
@@ -59,6 +60,7 @@ async def detector_page(request: Request) -> Response:
             "line": line,
             "result": result,
             "members": members(site, line),
+            "light": light_words(result.provenance.get("light") or {}),
             "picture": PICTURES.get(line.calib_type),
             "points": points_table(request, looked),
             "absent": absent_words(looked),

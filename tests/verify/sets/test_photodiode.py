@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calwatch.verify.sets.photodiode import Integration, Readings, charge_of
+from calwatch.calibrations.model import PhotodiodeReadings as Readings
+from calwatch.verify.sets.photodiode import Integration, charge_of
 
 STEP = 0.05
 METHODS = ("TRIMMED_SUM", "CHARGE_SUM", "DIRECT_SUM", "MEAN")
@@ -80,10 +81,13 @@ def test_what_is_no_charge_is_said():
     )
     back = Readings(good.time[::-1], good.current)
     assert "do not increase" in charge_of(back, 4.0, how).fault
-    assert "the scale is 1" in charge_of(good, 4.0, Integration("DIRECT_SUM", 1.0)).fault
     flat = Readings(good.time, np.full(good.time.size, -1e-9))
     for method in ("TRIMMED_SUM", "CHARGE_SUM"):
-        assert "baseline" in charge_of(flat, 4.0, Integration(method)).fault
+        assert "is dark" in charge_of(flat, 4.0, Integration(method)).fault
+    for method in METHODS:
+        charges = method == "CHARGE_SUM"
+        upside_down = charge_of(_readings(charges=charges), 4.0, Integration(method, 1.0))
+        assert "the scale is 1" in upside_down.fault
 
 
 @given(

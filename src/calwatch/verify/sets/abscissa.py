@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -102,6 +102,17 @@ def choose(points: Sequence[Earlier], photodiode: Photodiode, wanted: LightBy) -
     taken = by_time(points, why_not)
     warning = f"linearity by the exposure time: {why_not}"
     return Abscissa(taken.by, taken.light, taken.error, taken.ratio, why_not, (warning,))
+
+
+def light_words(light: Mapping[str, Any]) -> str:
+    """Return what the provenance of a judgement says of its light, in words; empty for nothing."""
+    if not light:
+        return ""
+    by = str(light.get("by", "")).replace("_", " ")
+    method, count = light.get("method"), len(light.get("datasets") or ())
+    how = f" ({method} of {count} exposures)" if method else ""
+    why_not = f": {light['why_not']}" if light.get("why_not") else ""
+    return f"by the {by}{how}{why_not}"
 
 
 def _measured(points: Sequence[Earlier]) -> BoolArray:

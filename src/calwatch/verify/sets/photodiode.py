@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from calwatch.arrays import BoolArray, DoubleArray
+from calwatch.calibrations.model import PhotodiodeReadings
 
 Method = Literal["TRIMMED_SUM", "CHARGE_SUM", "DIRECT_SUM", "MEAN"]
 
@@ -31,16 +32,6 @@ _BESIDE = 2
 """CHARGE_SUM: the baseline is what lies two readings or more beside all that exceed 5 %."""
 _LEAST_LOW = 3
 _MAD = 1.4826
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Readings:
-    """What the photodiode gave in one exposure."""
-
-    time: DoubleArray
-    """s; shape (n,)."""
-    current: DoubleArray
-    """A; for CHARGE_SUM the charge since the reading before, C. Shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ class Integration:
     """What the current is multiplied by."""
 
 
-def charge_of(readings: Readings, exposure_time: float, how: Integration) -> Charge:
+def charge_of(readings: PhotodiodeReadings, exposure_time: float, how: Integration) -> Charge:
     """Integrate the readings of one exposure.
 
     Parameters
@@ -94,7 +85,7 @@ def charge_of(readings: Readings, exposure_time: float, how: Integration) -> Cha
             value = exposure_time * float(current.mean())
             error = exposure_time * float(current.std(ddof=1)) / math.sqrt(current.size)
     if not math.isfinite(value):
-        return Charge(fault="no reading beside the light gives the baseline")
+        return Charge(fault=f"no reading beside the light is dark (the scale is {how.scale:g})")
     if not value > 0:
         return Charge(fault=f"a charge of {value:.3g} C is none (the scale is {how.scale:g})")
     return Charge(value, error)
@@ -124,7 +115,8 @@ def _trapezia(
     time: DoubleArray, current: DoubleArray, low: BoolArray, *, trimmed: bool
 ) -> tuple[float, float]:
     """Return the sum of trapezia and its error; less the baseline if it is to be trimmed."""
-    if trimmed and not low.any():
+    # It is dark before or after the light: if it is not, what is low is the light upside down.
+    if trimmed and not (low[0] or low[-1]):
         return math.nan, math.nan
     steps = np.diff(time)
     weight = 0.5 * (np.append(steps, 0.0) + np.insert(steps, 0, 0.0))
