@@ -193,6 +193,18 @@ def test_without_covariances_the_curve_is_judged(detector, certified, judge):
     assert math.isnan(measured.amps["C11"]["PTC_FULL_GAIN"])
 
 
+def test_small_amplifiers_have_no_fit_of_all_covariances(detector, certified, judge):
+    points = _points()
+    for point in points:
+        point.amps["C11"]["PAIR_NPIXELS"] = 130_000.0
+    measured = measure(detector, points, certified)
+    assert measured.warnings == ("no fit of all covariances of C11: it needs 400000 good pixels",)
+    assert math.isnan(measured.amps["C11"]["PTC_FULL_A00"])
+    assert math.isfinite(measured.amps["C11"]["PTC_A00"])
+    assert math.isfinite(measured.amps["C10"]["PTC_FULL_A00"])
+    assert judge(measured).verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_too_few_pairs_are_unknown(detector, certified, judge, count):
     measured = measure(detector, _points()[:count], certified)

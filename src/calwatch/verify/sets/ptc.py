@@ -16,7 +16,7 @@ from calwatch.verify.sets.covariances import MAX_LAG
 from calwatch.verify.sets.model import Earlier, numbers
 from calwatch.verify.sets.pair import IMBALANCE_SIGMA, MAX_IMBALANCE, inner_box
 from calwatch.verify.sets.ptc_fit import CurveFit, Selected, select_and_fit
-from calwatch.verify.sets.ptc_full import FullFit, fit_full
+from calwatch.verify.sets.ptc_full import LEAST_PIXELS, FullFit, fit_full
 from calwatch.verify.sets.references import fault_of_ptc, references
 
 REQUIRED_TURNOFF = 90_000.0
@@ -57,7 +57,8 @@ def measure(
     used = np.zeros((count, len(points)))
     amps: dict[str, Metrics] = {}
     faults: dict[str, str] = {}
-    failed = []
+    failed: list[str] = []
+    small: list[str] = []
     for i, amp in enumerate(detector.amplifiers):
         found = dict.fromkeys(_NAMES, math.nan) | _references(detector, i, calibrations)
         selected = _select(points, amp.name)
@@ -69,7 +70,8 @@ def measure(
             found |= _noise_metrics(points, amp.name, selected)
             found |= _row_metrics(points, amp, selected)
             if full is None:
-                failed.append(amp.name)
+                counts = column(points, amp.name, "PAIR_NPIXELS")[selected.used]
+                (small if counts.max() < LEAST_PIXELS else failed).append(amp.name)
             else:
                 found |= _full_metrics(full)
                 matrices["a"][i], matrices["a_error"][i] = full.a, full.a_error
@@ -78,8 +80,18 @@ def measure(
         amps[amp.name] = found
         if fault := fault or fault_of_ptc(calibrations.ptc, i):
             faults[amp.name] = fault
-    warnings = (f"no fit of all covariances of {', '.join(failed)}",) if failed else ()
-    return Measured(amps, warnings=warnings, faults=faults, arrays={**matrices, "used": used})
+    return Measured(
+        amps, warnings=_warnings(failed, small), faults=faults, arrays={**matrices, "used": used}
+    )
+
+
+def _warnings(failed: Sequence[str], small: Sequence[str]) -> tuple[str, ...]:
+    found = [f"no fit of all covariances of {', '.join(failed)}"] if failed else []
+    if small:
+        found.append(
+            f"no fit of all covariances of {', '.join(small)}: it needs {LEAST_PIXELS} good pixels"
+        )
+    return tuple(found)
 
 
 def column(points: Sequence[Earlier], amp: str, metric: str) -> DoubleArray:
