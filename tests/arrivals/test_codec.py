@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from calwatch.arrivals.codec import JobCodec
 from calwatch.arrivals.job import Job, Member
+from calwatch.butler.model import PhotodiodeDataset
 from calwatch.errors import RecordError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
@@ -44,6 +45,19 @@ def test_the_job_of_a_curve_comes_back_without_numbers_and_is_small() -> None:
     points = tuple(replace(point, amps={}, arrays={}) for point in job.earlier)
     assert back == replace(job, earlier=points)
     assert [type(member) for member in back.members[:1]] == [Member]
+
+
+def test_what_the_photodiode_saw_comes_along() -> None:
+    codec, job = JobCodec(), make_curve_job(4)
+    ids = [member.exposure.exposure_id for member in job.members]
+    seen = tuple(PhotodiodeDataset(number, f"u{number}", "run", "s3://b/pd.fits") for number in ids)
+    pairs = tuple(zip(ids[::2], ids[1::2], strict=True))
+    job = replace(job, earlier=(), photodiodes=seen, pairs=pairs)
+    assert codec.load(codec.dump(job)) == job
+    # One that was left there by an earlier version has none.
+    content = json.loads(codec.dump(job))
+    del content["photodiodes"], content["pairs"]
+    assert codec.load(json.dumps(content).encode()) == replace(job, photodiodes=(), pairs=())
 
 
 def test_who_expects_the_numbers_refuses_a_job_without() -> None:

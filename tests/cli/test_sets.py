@@ -123,6 +123,7 @@ def test_a_test_of_a_set_is_explained_from_its_pairs(night: Night) -> None:
     pair = explain(night, night.ramp[3], 0, "C03", "PAIR_GAIN", "--of", "gain")
     assert pair["verdict"] == "PASS"
     assert len(pair["earlier"]) == 1
+    assert (found["light"], pair["light"]) == ("", "")
     text = " ".join(
         calwatch(
             "explain", night.ramp[-1], 0, "C03", "PTC_GAIN", "--config", night.config
@@ -130,6 +131,13 @@ def test_a_test_of_a_set_is_explained_from_its_pairs(night: Night) -> None:
     )
     for words in ("PTC_GAIN of R00_S00/C03, ptc", "DMTN-101 §16.1", "Certified calibrations used"):
         assert words in text, words
+
+
+def test_linearity_is_explained_with_its_light(night: Night) -> None:
+    words = "by the exposure time: no exposure has a photodiode"
+    asked = (night.ramp[-1], 0, "C03", "MAX_RESIDUAL", "--of", "linearity")
+    assert explain(night, *asked)["light"] == words
+    assert words in calwatch("explain", *asked, "--config", night.config).output
 
 
 @pytest.mark.parametrize(

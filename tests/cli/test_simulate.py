@@ -55,6 +55,7 @@ def test_options_make_the_plan(asked: list[SimulationPlan], tmp_path: Path) -> N
     (plan,) = asked
     assert plan.detectors == (94, "R22_S12")
     assert plan.filters == ("i_39", "r_57")
+    assert plan.photodiode
     assert plan.faults == ("read_noise:amp=R22_S11/C03,factor=1.3", "lamp_off")
     assert (plan.nights, plan.seed, plan.biases, plan.calib_biases) == (3, 9, 5, 16)
     assert "2 exposures of 1 detectors, 1 of them daily" in result.output

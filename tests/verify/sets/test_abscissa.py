@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from calwatch.verify.sets.abscissa import Photodiode, choose
+from calwatch.verify.sets.abscissa import Photodiode, choose, light_words
 from calwatch.verify.sets.model import Earlier
 from calwatch.verify.sets.photodiode import Charge
 
@@ -75,3 +75,12 @@ def test_a_pair_whose_halves_are_not_known_has_no_charge():
     found = choose(_points(), unknown, "photodiode")
     assert np.isnan(found.light).tolist() == [False, False, True]
     assert found.warnings == ("pairs left out of linearity: obs6: its pair is not known",)
+
+
+def test_what_was_taken_in_words():
+    assert light_words({}) == ""
+    assert light_words({"by": "exposure_time", "why_not": "there is none"}) == (
+        "by the exposure time: there is none"
+    )
+    taken = {"by": "photodiode", "why_not": "", "method": "MEAN", "datasets": ["a", "b"]}
+    assert light_words(taken) == "by the photodiode (MEAN of 2 exposures)"
