@@ -112,6 +112,7 @@ class Sets(Judging):
             "fingerprint": f"{kind}-a",
             "collection": "LSSTCam/calib",
             "physical_filter": exposure.physical_filter,
+            **({} if measured is None else measured.provenance),
         }
         seen = Exposure(
             self.instrument, exposure.exposure_id, kind, exposure.end_utc, provenance=provenance

@@ -217,6 +217,13 @@ def test_without_the_names_of_pairs_nothing_is_guessed(
     assert sets.get(PTC.replace("ptc", "linearity") + "&format=json").json()["points"] == []
 
 
+def test_the_light_of_linearity_is_told(sets: Client) -> None:
+    page = text(sets, PTC.replace("ptc", "linearity"))
+    assert "<dt>Light</dt><dd>by the exposure time</dd>" in page
+    assert "LIGHT_BY_PHOTODIODE" in page
+    assert "<dt>Light</dt>" not in text(sets, PTC)
+
+
 def test_one_amplifier_can_stand_before_the_others(sets: Client) -> None:
     page = text(sets, f"{PTC}&amp={BENT}")
     assert f"<option selected>{BENT}</option>" in page

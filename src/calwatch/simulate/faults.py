@@ -13,6 +13,7 @@ from typing import Any
 from calwatch.camera.model import Camera, Detector
 from calwatch.errors import CameraError, StopError
 from calwatch.simulate.kernels import ADC_MAX
+from calwatch.simulate.lamp import OF_THE_LAMP, factor_of
 from calwatch.simulate.model import (
     BiasShiftEffect,
     FileEffects,
@@ -264,8 +265,8 @@ def frame_effects(
             stuck.update({a: int(values["value"]) for a in amps})
         elif fault.kind == "light_leak" and amps:
             leak += float(values["rate"])
-        elif fault.kind in _OF_THE_LAMP and amps:
-            lamp *= _lamp_factor(fault, exposure)
+        elif fault.kind in OF_THE_LAMP and amps:
+            lamp *= factor_of(fault, exposure)
         elif fault.kind == "hot_pixels":
             hot.update({a: (int(values["count"]), float(values["rate"])) for a in amps})
         elif fault.kind == "charge_loss":
@@ -284,25 +285,6 @@ def frame_effects(
         lost_charge=lost,
         more_crosstalk=ghosts,
     )
-
-
-_OF_THE_LAMP = ("lamp_off", "saturated_flat", "lamp_drift", "lamp_fading")
-
-
-def lamp_factor(faults: Sequence[Fault], exposure: SimulatedExposure) -> float:
-    """Return by what faults change the lamp itself, and not only what one part sees of it."""
-    factor = 1.0
-    for fault in faults:
-        if fault.kind in _OF_THE_LAMP and fault.scope == "camera" and fault.touches(exposure):
-            factor *= _lamp_factor(fault, exposure)
-    return factor
-
-
-def _lamp_factor(fault: Fault, exposure: SimulatedExposure) -> float:
-    if fault.kind == "lamp_off":
-        return 0.0
-    factor = float(fault.values["factor"])
-    return factor ** (exposure.seq_num - 1) if fault.kind == "lamp_fading" else factor
 
 
 def file_effects(

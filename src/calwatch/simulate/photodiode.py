@@ -9,8 +9,9 @@ import numpy as np
 
 from calwatch.calibrations.model import PhotodiodeReadings
 from calwatch.offline.photodiodes import PhotodiodeFile, put_photodiodes, write_photodiode
-from calwatch.simulate.faults import Fault, lamp_factor
+from calwatch.simulate.faults import Fault
 from calwatch.simulate.frames import lamp_level
+from calwatch.simulate.lamp import lamp_factor
 from calwatch.simulate.model import SimulatedExposure
 from calwatch.simulate.plan import Setup
 
