@@ -10,6 +10,7 @@ from scipy.signal import correlate2d
 from calwatch.simulate.kernels import (
     ADC_MAX,
     NEIGHBOURS,
+    _growth,
     digitise,
     flat_charge,
     poisson_charge,
@@ -33,6 +34,11 @@ def test_poisson_charge_of_nothing_is_nothing() -> None:
     out = np.ones((3, 3), dtype=np.float32)
     poisson_charge(np.zeros((3, 3), dtype=np.float32), np.uint64(1), out)
     assert not out.any()
+
+
+@pytest.mark.parametrize("t", [-0.7, -0.3, -1e-3, 0.0])
+def test_the_variance_of_bright_flats_is_that_of_the_model(t: float) -> None:
+    assert _growth(t) == pytest.approx(np.expm1(t) / t if t else 1.0, abs=3e-6)
 
 
 @pytest.mark.parametrize("a00", [-3.09e-6, -1.7e-6, 0.0])

@@ -68,6 +68,19 @@ def poisson_charge(mean: FloatArray, seed: np.uint64, out: FloatArray) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _growth(t: float) -> float:
+    """Return ``(exp(t) − 1)/t``, to 2e-6 for ``|t| < 0.7``.
+
+    Cut off two powers before, the variance of the brightest flats of a curve is too high by 3e-4,
+    and the a00 of a whole amplifier by a seventh of its error.
+    """
+    result = 1.0
+    for power in range(7, 1, -1):
+        result = 1.0 + result * t / power
+    return result
+
+
+@njit(cache=True, nogil=True)
 def flat_charge(mean: FloatArray, normal: FloatArray, a00: float, out: FloatArray) -> None:
     """Fill ``out`` with charge whose shot noise shows the brighter-fatter effect.
 
@@ -92,7 +105,7 @@ def flat_charge(mean: FloatArray, normal: FloatArray, a00: float, out: FloatArra
             left = x - 1 if x > 0 else x + 1
             mu = max(float(mean[y, x]), 0.0)
             t = 2.0 * a00 * mu
-            factor = 1.0 + t / 2.0 + t * t / 6.0 + t * t * t / 24.0 + t * t * t * t / 120.0
+            factor = _growth(t)
             # own·z + (1 − own)·Σ f·z has variance own² + (1 − own)²·Σ f², which must be factor.
             own = (q + math.sqrt(max(q * q - (1.0 + q) * (q - factor), 0.0))) / (1.0 + q)
             around = (
