@@ -36,7 +36,7 @@ def night(tmp_path_factory) -> tuple[Path, Path]:
     plan = SimulationPlan(
         root=str(root), instrument="LSSTCam", camera=str(camera), detectors=("R22_S11",),
         nights=1, seed=3, faults=("lamp_fading:factor=0.994",), biases=0, darks=0, flats=0,
-        pairs=PAIRS, calib_biases=8, calib_darks=4, calib_flats=6, ramp_pairs=10,
+        pairs=PAIRS, calib_biases=6, calib_darks=3, calib_flats=4, ramp_pairs=8,
         second_generation=("bias",), compress=False, processes=1,
     )  # fmt: skip
     simulate(plan)

@@ -41,6 +41,9 @@ def test_a_direct_sum_keeps_the_dark_and_a_mean_takes_the_exposure_time():
     steady = Readings(np.arange(lit.size) * STEP, lit)
     mean = charge_of(steady, 4.0, Integration("MEAN"))
     assert mean.value == pytest.approx(4.0 * -lit.mean())
+    short = Readings(steady.time[:2], steady.current[:2])
+    assert charge_of(short, 0.1, Integration("MEAN")).value == pytest.approx(2e-10, rel=0.01)
+    assert "2 of its 2" in charge_of(short, 0.1, Integration()).fault
 
 
 @pytest.mark.parametrize("method", METHODS)

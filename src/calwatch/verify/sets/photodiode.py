@@ -22,6 +22,8 @@ Method = Literal["TRIMMED_SUM", "CHARGE_SUM", "DIRECT_SUM", "MEAN"]
 SCALE = -1.0
 """The electrometer counts the current of the photodiode as negative."""
 LEAST_READINGS = 5
+LEAST_OF_MEAN = 2
+"""So many readings a sum needs, and so many a mean."""
 MAX_LOST = 0.1
 """Of a sum at most this part of the readings may be no numbers."""
 
@@ -95,8 +97,9 @@ def _unreadable(time: DoubleArray, known: BoolArray, method: Method) -> str:
     count = int(known.sum())
     if not known.size:
         return "it has no reading"
-    if count < LEAST_READINGS:
-        return f"{count} of its {known.size} readings are numbers, {LEAST_READINGS} are needed"
+    least = LEAST_OF_MEAN if method == "MEAN" else LEAST_READINGS
+    if count < least:
+        return f"{count} of its {known.size} readings are numbers, {least} are needed"
     lost = known.size - count
     # A charge that is not known is missing in the sum; a current can be put between its neighbours.
     if lost > (0 if method == "CHARGE_SUM" else MAX_LOST * known.size):
