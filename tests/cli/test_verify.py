@@ -136,6 +136,27 @@ def test_wrong_use_is_2_and_says_what(verify, words: list[str], said: str) -> No
     assert out == ""
 
 
+def test_sets_that_are_named_are_judged_with_what_they_are_made_of(nights, verify) -> None:
+    flats = [number(nights, 1, "flat", n) for n in (1, 2)]
+    chosen = [word for flat in flats for word in ("-e", flat)]
+
+    def kinds(*words: str) -> list[tuple[str, str]]:
+        code, out, _ = verify("--json", *chosen, *words)
+        assert code in (0, 1)
+        found = [json.loads(line) for line in out.splitlines()]
+        return [(r["calib_type"], r["reason"]) for r in found if "members" in r["provenance"]]
+
+    # Nothing says that these flats have sources: it is asked of them only if it is named.
+    assert {kind for kind, _ in kinds("--sets")} == {"gain", "cti"}
+    assert {kind for kind, _ in kinds("--kinds", "ptc")} == {"gain"}
+    [(kind, reason)] = kinds("--kinds", "Crosstalk")
+    assert kind == "crosstalk"
+    assert "bright feature" in reason
+    code, _, said = verify(*chosen, "--kinds", "gain,fringes")
+    assert code == 2
+    assert "fringes" in said
+
+
 def test_an_instrument_of_the_butler_without_a_camera(nights, calwatch) -> None:
     code, _, err = calwatch("verify", str(nights.root), "-I", "MiniCam")
     assert code == 2
