@@ -6,6 +6,8 @@ Detectors of LSSTCam (E2V and ITL in turn, each with a seed of its own) with few
 through the simulator and the real ISR. Certified are the true gains, noises, linearizers and
 crosstalk, a bias made of simulated biases, and for stacked darks the true current; bad pixels are
 left away. ``--only sequence --rows 0`` takes curves of whole amplifiers, which is long.
+Stages can be run apart (``--only … --keep a.pickle``) and put together (``--detectors 0
+--add a.pickle …``).
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from machine import description
-from sets_stages import BEYOND, Found, run
+from sets_found import BEYOND, CROSSED, Found
+from sets_stages import run
 from tables import Table, write_section
 
 DETECTORS = (94, 0)
@@ -62,8 +65,8 @@ def faults(found: list[Found]) -> Table:
     rows = []
     for name in dict.fromkeys(name for one in found for name in one.verdicts):
         seen = [pair for one in found for pair in one.verdicts.get(name, [])]
-        faulty = [verdict == "FAIL" for there, verdict in seen if there]
-        clean = [verdict == "FAIL" for there, verdict in seen if not there]
+        faulty = [verdict == CROSSED for there, verdict in seen if there]
+        clean = [verdict == CROSSED for there, verdict in seen if not there]
         power = f"{100 * np.mean(faulty):.1f} %" if faulty else "–"
         missed = ["power"] if faulty and np.mean(faulty) < POWER else []
         missed += ["false"] if clean and np.mean(clean) > FALSE else []
@@ -78,7 +81,9 @@ def faults(found: list[Found]) -> Table:
         ["test", "faults", "found", "without a fault", "FAIL all the same", "aim"],
         rows,
         f"A fault exceeds its hard limit, widened by the n_sigma of the test, by {BEYOND:g} "
-        "errors; a full well is 88 ke-, one of QUADRATIC 1.05e-6. Aim: "
+        "errors; a full well is 88 ke-, one of QUADRATIC and POLYNOMIAL_2 1.05e-6. A limit on a "
+        "count is exceeded by few: 305 pixels of 300, 4 columns of 3, 4 bias shifts of 3. "
+        "PAIR_BALANCE and BIAS_SHIFT_TOTAL are found when they warn, which is all they do. Aim: "
         f"{100 * POWER:g} % found, {100 * FALSE:g} % false. Counted are amplifiers, each with "
         "faults of one kind only.",
     )
@@ -103,10 +108,11 @@ def main() -> None:
     parser.add_argument("--only", default="", help="stages, by comma")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="keep what was found here")
+    parser.add_argument("--add", type=Path, nargs="*", default=[], help="what was kept before")
     parser.add_argument("--page", type=Path)
     parser.add_argument("--section", default="sets")
     given = parser.parse_args()
-    found = []
+    found = [one for path in given.add for one in _kept(path)]
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
         futures = [
             pool.submit(run, DETECTORS[k % 2], given.first_seed + k, given.rows, given.only)
@@ -116,9 +122,8 @@ def main() -> None:
             found.append(future.result())
             print(f"detector {k + 1} of {given.detectors}", flush=True)
             if given.keep:
-                given.keep.write_bytes(
-                    pickle.dumps([(f.pulls, f.verdicts, f.noted) for f in found])
-                )
+                kept = [(f.pulls, f.verdicts, f.noted) for f in found]
+                given.keep.write_bytes(pickle.dumps(kept))
     tables = [
         table for table in (numbers(found), faults(found), notes(found)) if len(table.rows) > 0
     ]
@@ -126,6 +131,11 @@ def main() -> None:
     print("\n\n".join([about, *(table.text() for table in tables)]))
     if given.page:
         write_section(given.page, given.section, tables, about)
+
+
+def _kept(path: Path) -> list[Found]:
+    """Return what an earlier run kept: stages can be run apart, and their tables be one."""
+    return [Found(*one) for one in pickle.loads(path.read_bytes())]
 
 
 def _command(given: argparse.Namespace) -> str:
