@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import calwatch
 from calwatch.errors import StopError, WaitError
 from calwatch.kernel_cache import (
     BASELINES,
     compile_for,
+    kernels_of,
+    not_compiled,
     processor_flags,
     use_shipped_kernels,
 )
@@ -140,3 +144,46 @@ def test_numba_takes_what_shipped_and_leaves_it_as_it_is(tmp_path: Path) -> None
     assert run("5", using).startswith("10 Counter({(int64,): 1})")
     assert {path: path.stat().st_mtime_ns for path in shipped.rglob("*")} == before
     assert all(path.is_symlink() or path.is_dir() for path in cache.rglob("*"))
+
+
+SEVERAL = """
+from numba import njit
+
+@njit(cache=True, nogil=True)
+def outer(x):
+    return inner(x) + 1
+
+@njit(cache=True)
+def inner(x):
+    return 2 * x
+
+@njit(cache=True)
+def rare(x):
+    return 3 * x
+
+def plain(x):
+    return outer(x)
+"""
+
+
+def test_a_kernel_that_nobody_called_is_told(tmp_path: Path) -> None:
+    package, cache = tmp_path / "package", tmp_path / "cache"
+    (package / "isr").mkdir(parents=True)
+    (package / "isr" / "some.py").write_text(SEVERAL)
+    names = ["isr.some.outer", "isr.some.inner", "isr.some.rare"]
+    assert list(kernels_of(package)) == names
+    assert not_compiled(package, cache) == names
+    subprocess.run(
+        [sys.executable, "-c", "import some; some.plain(3)"], cwd=package / "isr",
+        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)}, check=True,
+    )  # fmt: skip
+    assert not_compiled(package, cache) == ["isr.some.rare"]
+
+
+def test_all_kernels_are_known_and_kept() -> None:
+    """What is written otherwise would escape the check of ``calwatch warm-up``."""
+    package = Path(calwatch.__file__).parent
+    text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
+    written = re.findall(r"@\S*(?:jit|vectorize|guvectorize|stencil|cfunc)\b", text)
+    assert set(written) == {"@njit"}
+    assert len(kernels_of(package)) == len(written)

@@ -12,6 +12,7 @@ used.
 
 from __future__ import annotations
 
+import ast
 import os
 import tempfile
 from collections.abc import Mapping, MutableMapping
@@ -110,6 +111,45 @@ def use_shipped_kernels(
         ) from error
     environment.update({CACHE: str(folder), CPU: cpu, FEATURES: ""})
     return cpu
+
+
+def kernels_of(package: Path) -> dict[str, str]:
+    """Return all kernels of a package: where numba keeps each below its folder, as a pattern.
+
+    Read from the sources, so that none is overlooked that nobody has called.
+
+    Parameters
+    ----------
+    package
+        The folder of the package.
+
+    Returns
+    -------
+    dict
+        From names such as ``isr.clipped.clip`` to patterns of files.
+    """
+    found = {}
+    for source in sorted(package.rglob("*.py")):
+        module = ".".join(source.relative_to(package).with_suffix("").parts)
+        for node in ast.parse(source.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and any(map(_is_kept, node.decorator_list)):
+                # numba counts from the decorator, and tells folders apart by a hash.
+                line = node.decorator_list[0].lineno
+                file = f"{source.stem}.{node.name}-{line}.*.nbi"
+                found[f"{module}.{node.name}"] = f"{source.parent.name}_*/{file}"
+    return found
+
+
+def not_compiled(package: Path, folder: Path) -> list[str]:
+    """Return the names of the kernels of a package that have no compiled code in a folder."""
+    return [name for name, file in kernels_of(package).items() if not any(folder.glob(file))]
+
+
+def _is_kept(decorator: ast.expr) -> bool:
+    """Tell whether it is numba's, asked to keep what it compiles."""
+    if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Name):
+        return False
+    return decorator.func.id == "njit" and any(word.arg == "cache" for word in decorator.keywords)
 
 
 def _link(source: Path, target: Path) -> None:

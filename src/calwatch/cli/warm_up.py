@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from calwatch.errors import StopError
-from calwatch.kernel_cache import BASELINES, compile_for
+from calwatch.kernel_cache import BASELINES, compile_for, not_compiled
 
 if TYPE_CHECKING:
+    from calwatch.isr.model import Engine
     from calwatch.ledger.store import Ledger
 
+PACKAGE = Path(__file__).parents[1]
 INSTRUMENTS = ("LATISS", "LSSTComCam", "LSSTCam")
 FAULTS = (
     "read_noise:factor=1.3,type=bias,number=1",
@@ -54,6 +56,12 @@ def warm_up(folder: Path, cpus: tuple[str, ...]) -> None:
             process.join()
         if process.exitcode:
             raise click.ClickException(f"{cpu}: the process that compiles ended with an error")
+        missing = not_compiled(PACKAGE, folder / cpu)
+        if missing:
+            raise click.ClickException(
+                f"{cpu}: no exposure of the simulated ones has used {', '.join(missing)}: they are "
+                "not compiled"
+            )
         kernels = list((folder / cpu).rglob("*.nbc"))
         size = sum(path.stat().st_size for path in kernels) / 1e6
         seconds = time.monotonic() - began
@@ -70,6 +78,7 @@ def _judge_all(scratch: str) -> None:
         folder = Path(scratch, instrument)
         folder.mkdir()
         camera, detectors = small_camera(instrument, folder)
+        _do_seldom(camera)
         # Certified images are read by other kernels where they are compressed; and images mapped
         # from a shared folder cannot be written to, which numba takes for another type.
         for compress, shared in ((True, ""), (False, str(folder / "shared"))):
@@ -83,9 +92,23 @@ def _judge_all(scratch: str) -> None:
                 )
             )  # fmt: skip
             _judge(root, instrument, camera, shared)
+        _judge(root, instrument, camera, shared, engine="reference")
 
 
-def _judge(root: Path, instrument: str, camera: Path, shared: str) -> None:
+def _do_seldom(camera_file: Path) -> None:
+    """Do what only other certified calibrations, or other switches, than the simulated ask for."""
+    import numpy as np
+
+    from calwatch.camera.loader import load_camera
+    from calwatch.isr.cti import remove_drift
+    from calwatch.isr.projections import project
+
+    detector = load_camera(camera_file).detectors[0]
+    project(np.zeros(detector.shape, np.float32), detector)
+    remove_drift(np.zeros((2, 32)), 1e-4, 2.0)
+
+
+def _judge(root: Path, instrument: str, camera: Path, shared: str, engine: Engine = "fast") -> None:
     """Run the daemon on a repository until all is judged."""
     import asyncio
 
@@ -95,13 +118,16 @@ def _judge(root: Path, instrument: str, camera: Path, shared: str) -> None:
     from calwatch.service.judge_factory import judge_factory
     from calwatch.service.judge_settings import JudgeSettings
     from calwatch.service.logs import set_up_logs
-    from calwatch.settings import LogSettings, Settings
+    from calwatch.settings import IsrSettings, LogSettings, SetSettings, Settings
     from calwatch.simulate.plan import DAILY_PROGRAM
+    from calwatch.verify.metrics import SET_TYPES
 
+    is_fast = engine == "fast"  # the other one needs no more kernels for sets
     settings = Settings(
         repo=str(root), instruments=(instrument,), camera=str(camera), look_back_days=None,
         where=f"exposure.science_program = '{DAILY_PROGRAM}'", workers=1, keep_images="all",
-        ledger=str(root.with_suffix(".db")), calibration_folder=shared,
+        ledger=str(root.with_suffix(f".{engine}.db")), calibration_folder=shared,
+        isr=IsrSettings(engine=engine), sets=SetSettings(kinds=SET_TYPES if is_fast else ()),
         log=LogSettings(format="console", level="error"),
     )  # fmt: skip
     set_up_logs(settings.log)
@@ -110,7 +136,8 @@ def _judge(root: Path, instrument: str, camera: Path, shared: str) -> None:
         with Repository.open(settings.repo) as repository:
             judging = judge_factory(JudgeSettings.of(settings))
             asyncio.run(Daemon(settings, repository, ledger, judging).run(once=True))
-        _check(ledger, instrument)
+        if is_fast:
+            _check(ledger, instrument)
     finally:
         ledger.close()
 

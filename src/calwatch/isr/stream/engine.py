@@ -215,12 +215,14 @@ def _mark(plan: Plan, made: _Made) -> None:
 def _signal_medians(
     plan: Plan, made: _Made, ranges: MedianRanges, amplifiers: list[int]
 ) -> dict[int, float]:
-    """Return the median crosstalk of some amplifiers, for which all rows are read once more."""
-    if not amplifiers:
-        return {}
-    chosen = np.array(amplifiers)
+    """Return the median crosstalk of some amplifiers, for which all rows are read once more.
+
+    The kernel is called for none, too: it is rarely needed, and then no exposure waits for its
+    compilation, as it comes compiled with those that every exposure needs.
+    """
+    chosen = np.array(amplifiers, np.int64)
     found = ranges.inside[chosen]
-    signals = np.empty((chosen.size, int(found.max()) + 1), np.float32)
+    signals = np.empty((chosen.size, int(found.max(initial=0)) + 1), np.float32)
     n_nan = collect_middle_signals(
         made.frame, plan.corrections, chosen, ranges.low[chosen], ranges.high[chosen], signals
     )

@@ -219,6 +219,8 @@ def collect_middle_signals(
     n_nan
         Shape (n,): how many signals are no numbers.
     """
+    if amplifiers.size == 0:
+        return np.zeros(0, np.int64)
     block = _new_block(frame, corrections)
     signals_of_row = np.empty((TARGETS_AT_A_TIME, frame.sections.columns), np.float32)
     found, n_nan = np.zeros(amplifiers.size, np.int64), np.zeros(amplifiers.size, np.int64)
