@@ -51,14 +51,12 @@ def note_told(seen: Sighting, state: BookState, parts: Parts, rules: Rules) -> N
                 if sample.severity >= Severity.SERIOUS:
                     families = told.setdefault(sample.exposure_id, {})
                     families[finding.family] = families.get(finding.family, 0) | bit
-    spoken = 0
-    for part, _test in (*seen.good, *seen.bad):
-        spoken |= _bit(parts, part)
     recent = state.recent.get(seen.calib_type, [])
     for place, one in enumerate(recent):
         known = dict(one.told)
-        if one.exposure_id == seen.exposure_id:
+        if known and one.exposure_id == seen.exposure_id:
             # It was judged anew: of what is good now nothing was to be told.
+            spoken = _detectors(seen, parts)
             known = {f: bits & (~spoken | bad.get(f, 0)) for f, bits in known.items()}
         for family, bits in told.get(one.exposure_id, {}).items():
             known[family] = known.get(family, 0) | bits
@@ -92,6 +90,14 @@ def _told_of(seen: Sighting, state: BookState) -> Mapping[str, int]:
                 for family, bits in one.told:
                     found[family] = found.get(family, 0) | bits
     return found
+
+
+def _detectors(seen: Sighting, parts: Parts) -> int:
+    """Return the detectors of which an exposure says something."""
+    bits = 0
+    for part, _test in (*seen.good, *seen.bad):
+        bits |= _bit(parts, part)
+    return bits
 
 
 def _bit(parts: Parts, part: str) -> int:
