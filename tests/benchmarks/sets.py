@@ -82,7 +82,7 @@ def faults(found: list[Found]) -> Table:
         rows,
         f"A fault exceeds its hard limit, widened by the n_sigma of the test, by {BEYOND:g} "
         "errors; a full well is 88 ke-, one of QUADRATIC and POLYNOMIAL_2 1.05e-6. A limit on a "
-        "count is exceeded by few: 305 pixels of 300, 4 columns of 3, 4 bias shifts of 3. "
+        "count is exceeded by few: 305 pixels of 300, 5 columns of 3, 4 bias shifts of 3. "
         "PAIR_BALANCE and BIAS_SHIFT_TOTAL are found when they warn, which is all they do. Aim: "
         f"{100 * POWER:g} % found, {100 * FALSE:g} % false. Counted are amplifiers, each with "
         "faults of one kind only.",

@@ -11,7 +11,7 @@ from sets_camera import DAY, Stand
 from sets_edits import added
 from sets_found import BEYOND, Found, dealt, judge, noise_of
 
-from calwatch.arrays import DoubleArray, IntArray
+from calwatch.arrays import BoolArray, DoubleArray, IntArray
 from calwatch.calibrations.model import CalibrationSet
 from calwatch.isr.chain import run_isr
 from calwatch.isr.model import IsrInput, IsrSwitches
@@ -81,8 +81,11 @@ def _shifting(stand: Stand, known: CalibrationSet, steady: Measured, found: Foun
     one = 1.0 / math.sqrt(2.0 * amp.data.height * width)
     target = 0.2 + BEYOND * bias_stability.SPREAD_ERROR * one / math.sqrt(FRAMES - 1)
     growth = target / (_spread(drift) - 0.5 * target)
-    common = rng.normal(0.0, WANDER, FRAMES)
-    common = np.clip(common - np.median(common[1:]), -0.8, 0.8)
+    common = rng.normal(0.0, WANDER, FRAMES).clip(-1.5 * WANDER, 1.5 * WANDER)
+    common[2] = 4.0 * WANDER
+    # A step is one from the median of the day, which this one is above in any case.
+    common -= np.median(common[1:])
+    common = common.clip(-0.9, 0.9)
     common[2] = STEP
     shifts = {}
     for name in shifting:
@@ -106,8 +109,11 @@ def _shifting(stand: Stand, known: CalibrationSet, steady: Measured, found: Foun
     measured = _day(stand, known, 940, effects)
     faulty = {"BIAS_NOISE_SPREAD": set(noisy), "BIAS_SHIFT_TOTAL": set(shifting)}
     found.note(judge(stand, "bias_stability", measured), faulty)
-    found.noted["correlation of a raft that wanders by 0.5 ADU"].append(_raft(measured)[0])
-    found.noted["common steps of a raft, one of 1.15 ADU made"].append(_raft(measured)[1])
+    # Shifts within a frame move its level by more than the raft wanders.
+    alike = [name not in shifting for name in stand.detector.amp_names]
+    raft = _raft(measured, np.array(alike))
+    found.noted["correlation of a raft that wanders by 0.5 ADU"].append(raft[0])
+    found.noted["common steps of a raft, one of 1.15 ADU made"].append(raft[1])
 
 
 def _evenly() -> DoubleArray:
@@ -120,9 +126,12 @@ def _spread(drift: DoubleArray) -> float:
     return bias_stability.spread(drift[1:])
 
 
-def _raft(measured: Measured) -> tuple[float, float]:
+def _raft(measured: Measured, amps: BoolArray | None = None) -> tuple[float, float]:
     """Return what the only detector of a raft shows: correlation and common steps."""
-    result = SimpleNamespace(detector_name="R22_S11", arrays=measured.arrays)
+    arrays = dict(measured.arrays)
+    if amps is not None:
+        arrays["level_changes"] = np.asarray(arrays["level_changes"])[amps]
+    result = SimpleNamespace(detector_name="R22_S11", arrays=arrays)
     found = exposure_metrics([result])  # type: ignore[list-item]
     values = found["RAFT_CORRELATION_MAX"], found["BIAS_SHIFTS_COMMON"]
     return tuple(math.nan if value is None else value for value in values)  # type: ignore[return-value]

@@ -134,9 +134,9 @@ def _faulty_sequence(stand: Stand, known: CalibrationSet, found: Found, part: in
 def faulty_shape(stand: Stand, known: CalibrationSet, found: Found) -> None:
     """Take a curve with noise that grows, rows that move, and what a linearizer leaves.
 
-    Six amplifiers have overscan noise that grows with the signal, and a certified polynomial whose
-    square is wrong; six have rows that move, and read too much of bright pairs. The
-    curve is judged of the first fault, linearity of the second, and neither looks at the other's.
+    Six amplifiers have overscan noise that grows with the signal, and six rows that move: of these
+    the curve is judged. For linearity the former have a certified polynomial whose square is wrong,
+    the latter read too much of bright pairs, which both curves have.
     """
     noisy, moving = dealt(stand.detector.amp_names, stand.truth.seed, 6, 6)
     highest = float(np.geomspace(LOWEST, HIGHEST, PAIRS)[-2])  # the full well is below the last
@@ -161,8 +161,10 @@ def faulty_shape(stand: Stand, known: CalibrationSet, found: Found) -> None:
         return scaled(raw, stand.detector, off) if electrons > BRIGHT else raw
 
     wrong = _with_linearizer(stand, known, {name: (-BEND / gains[name],) for name in noisy})
+    # The same frames twice: what is left of the signal would be off the photon transfer curve.
+    points = _points(stand, known, effects, 5_000, edit)
+    measured = ptc.measure(stand.detector, points, known)
     points = _points(stand, wrong, effects, 5_000, edit)
-    measured = ptc.measure(stand.detector, points, wrong)
     straight = linearity.measure(stand.detector, points, wrong)
     faulty = {"NOISE_SIGNAL_INDEPENDENCE": set(noisy), "ROW_MEAN_VARIANCE": set(moving)}
     found.note(judge(stand, "ptc", measured), faulty)

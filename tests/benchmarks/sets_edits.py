@@ -123,7 +123,7 @@ def with_maps(
     *,
     response: Mapping[str, tuple[IntArray, float]] | None = None,
     dark_rate: Mapping[str, tuple[IntArray, float]] | None = None,
-    columns: Mapping[str, tuple[list[int], float]] | None = None,
+    columns: Mapping[str, tuple[tuple[int, ...], float]] | None = None,
 ) -> PixelMaps:
     """Return maps in which some pixels respond by a factor, and some have more e-/s.
 
@@ -137,7 +137,7 @@ def with_maps(
             responses[i].flat[places] *= np.float32(factor)
         if columns and amp.name in columns:
             which, factor = columns[amp.name]
-            responses[i][:, which] *= np.float32(factor)
+            responses[i][:, list(which)] *= np.float32(factor)
         if dark_rate and amp.name in dark_rate:
             places, more = dark_rate[amp.name]
             rates[i].flat[places] += np.float32(more)

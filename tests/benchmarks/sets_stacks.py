@@ -27,7 +27,7 @@ DARKS, BIASES, DARK_SECONDS = 8, 20, 30.0
 FLATS, FLAT_LEVEL = 6, 30_000.0
 WARM_SHARE = 0.1
 """Of the pixels that make a tail: the 95 % point is in the middle of them."""
-NEW, COLUMNS = 305, 4
+NEW, COLUMNS = 305, (60, 140, 220, 300, 380)
 """New defects of an amplifier: what is above the limits of 300 and 3, and a few for cosmic rays."""
 SEEN_PIXELS = 40
 """Certified defects of an amplifier that are none, and as many that are."""
@@ -223,7 +223,7 @@ def telegraph_step(truth: AmpTruth) -> float:
 
 
 def _new_in_flats(stand: Stand, known: CalibrationSet, found: Found) -> None:
-    dark, dull = dealt(stand.detector.amp_names, stand.truth.seed, 6, 6)
+    dark, dull = dealt(stand.detector.amp_names, stand.truth.seed, 6, 8)
     pixels, columns = {}, {}
     for k, amp in enumerate(stand.detector.amplifiers):
         if amp.name in dark:
@@ -231,8 +231,9 @@ def _new_in_flats(stand: Stand, known: CalibrationSet, found: Found) -> None:
             response = 0.8 - BEYOND / math.sqrt(0.8 * FLAT_LEVEL)
             pixels[amp.name] = (places_in(amp, NEW, stand.truth.seed + 100 * k), response)
         elif amp.name in dull:
-            error = 1.0 / math.sqrt(FLAT_LEVEL * FLATS * amp.data.height)
-            columns[amp.name] = ([60, 180, 300, 420], 0.95 - BEYOND * error)
+            # With that of the median of the columns beside it.
+            error = 1.07 / math.sqrt(FLAT_LEVEL * FLATS * amp.data.height)
+            columns[amp.name] = (COLUMNS, 0.95 - BEYOND * error)
     maps = with_maps(stand.detector, stand.maps, response=pixels, columns=columns)
     measured = _defects_of("flat", replace(stand, maps=maps), known, 860)
     faulty = {"NEW_DARK_PIXELS": set(dark), "NEW_BAD_COLUMNS": set(dull)}
