@@ -38,7 +38,7 @@ NOUNS: Mapping[str, str] = MappingProxyType(
         "QUADRATIC": "quadratic term left over",
         "POLYNOMIAL_2": "quadratic term left over",
         "POLYNOMIAL_3": "cubic term left over",
-        "LAMP_DRIFT": "drift of the light",
+        "LAMP_DRIFT": "uncertainty of the light",
         "DEFECT_OUTLIERS": "outliers without the mask",
         "DEFECT_STDEV": "deviation without the mask",
         "DEFECT_MIN": "minimum without the mask",
