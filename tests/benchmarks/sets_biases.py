@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 from sets_camera import DAY, Stand
 from sets_edits import added
-from sets_found import BEYOND, Found, dealt, judge, noise_of
+from sets_found import BEYOND, Found, dealt, factor_of_read_noise, judge
 
 from calwatch.arrays import BoolArray, DoubleArray, IntArray
 from calwatch.calibrations.model import CalibrationSet
@@ -93,15 +93,12 @@ def _shifting(stand: Stand, known: CalibrationSet, steady: Measured, found: Foun
         row = math.hypot(truth.read_noise / truth.gain / math.sqrt(width), truth.row_noise)
         shifts[name] = (BiasShiftEffect(SHIFTED_ROW, amp.raw_shape[0], SHIFT * row),)
 
-    def raised(name: str, factor: float) -> float:
-        """Return the factor of the read noise that makes one of it and the converter's noise."""
-        truth = stand.truth.amps[name]
-        rest = (noise_of(truth) / truth.read_noise) ** 2 - 1.0
-        return math.sqrt(factor**2 * (1.0 + rest) - rest)
-
     def effects(n: int) -> FrameEffects:
         return FrameEffects(
-            noise_factor={name: raised(name, 1.0 + growth * drift[n]) for name in noisy},
+            noise_factor={
+                name: factor_of_read_noise(stand.truth.amps[name], 1.0 + growth * drift[n])
+                for name in noisy
+            },
             bias_shift=shifts if 0 < n <= SHIFTS else {},
             level_jump=dict.fromkeys(stand.detector.amp_names, float(common[n])),
         )

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from sets_camera import PLAIN, Stand
 from sets_edits import rows_moved, scaled
-from sets_found import BEYOND, Found, dealt, judge, noise_of, signs
+from sets_found import BEYOND, Found, dealt, factor_of_read_noise, judge, noise_of, signs
 
 from calwatch.arrays import IntArray
 from calwatch.calibrations.model import CalibrationSet, Linearizer, LinearizerType
@@ -154,7 +154,11 @@ def faulty_shape(stand: Stand, known: CalibrationSet, found: Found) -> None:
     gains = {name: one.gain for name, one in stand.truth.amps.items()}
 
     def effects(electrons: float) -> FrameEffects:
-        return FrameEffects(noise_factor=dict.fromkeys(noisy, 1.0 + growth * electrons / highest))
+        factor = 1.0 + growth * electrons / highest
+        truths = stand.truth.amps
+        return FrameEffects(
+            noise_factor={name: factor_of_read_noise(truths[name], factor) for name in noisy}
+        )
 
     def edit(raw: IntArray, electrons: float) -> IntArray:
         raw = rows_moved(raw, stand.detector, shares, gains)

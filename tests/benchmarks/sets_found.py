@@ -52,6 +52,12 @@ def noise_of(truth: AmpTruth) -> float:
     return math.hypot(truth.read_noise, truth.gain / math.sqrt(6))
 
 
+def factor_of_read_noise(truth: AmpTruth, factor: float) -> float:
+    """Return by what the read noise rises where it and the converter's noise rise by a factor."""
+    rest = (noise_of(truth) / truth.read_noise) ** 2 - 1.0
+    return math.sqrt(factor**2 * (1.0 + rest) - rest)
+
+
 def judge(stand: Stand, kind: str, measured: Measured) -> Mapping[str, Mapping[str, str]]:
     """Return the verdict of every test of every amplifier.
 
