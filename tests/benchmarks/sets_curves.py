@@ -77,7 +77,7 @@ def _certified_a00(
         a00[names.index(name)] += sign * (1e-6 + (BEYOND + 3.0) * error)
     other = replace(known, ptc=replace(known.ptc, a00=a00))
     measured = ptc.measure(stand.detector, points, other)
-    found.note(judge(stand, "ptc", measured), {"PTC_A00_CERTIFIED": set(wrong)})
+    found.note_faults(judge(stand, "ptc", measured), {"PTC_A00_CERTIFIED": set(wrong)})
 
 
 def faulty_sequence(stand: Stand, known: CalibrationSet, found: Found) -> None:
@@ -212,7 +212,7 @@ def faint_sequence(stand: Stand, known: CalibrationSet, found: Found) -> None:
         cubes[name] = (0.0, sign * cube / stand.truth.amps[name].gain ** 2)
     wrong = _with_linearizer(stand, known, cubes)
     straight = linearity.measure(stand.detector, points(wrong), wrong)
-    found.note(judge(stand, "linearity", straight), {"POLYNOMIAL_3": set(bent)})
+    found.note_faults(judge(stand, "linearity", straight), {"POLYNOMIAL_3": set(bent)})
 
 
 def _with_linearizer(

@@ -46,6 +46,14 @@ class Found:
                 if amp in faulty.get(test, ()) or amp not in spoilt:
                     self.verdicts[test].append((amp in faulty.get(test, ()), verdict))
 
+    def note_faults(
+        self, verdicts: Mapping[str, Mapping[str, str]], faulty: Mapping[str, set[str]]
+    ) -> None:
+        """Note faults alone, where the frames without one have been judged before."""
+        for test, amps in faulty.items():
+            for amp in sorted(amps):
+                self.verdicts[test].append((True, verdicts[amp][test]))
+
 
 def noise_of(truth: AmpTruth) -> float:
     """Return the read noise with what the converter rounds and the ISR dithers, e-."""

@@ -108,7 +108,7 @@ def _moved_charge(
     shares = dict.fromkeys(slow, 3e-6 + (BEYOND + 3.0) * error)
     edited = [charge_left(raw, stand.detector, shares) for raw in raws]
     measured = _transfer(stand, known, 300, edited)
-    found.note(judge(stand, "cti", measured), {"PARALLEL_CTI": set(slow)})
+    found.note_faults(judge(stand, "cti", measured), {"PARALLEL_CTI": set(slow)})
     if not can_tear(stand.detector):
         return
     # Three boundaries of each row of amplifiers, none of which share one.
@@ -122,7 +122,7 @@ def _moved_charge(
     edited = [torn(raw, stand.detector, places, 0.05 + BEYOND * noise) for raw in raws]
     measured = _transfer(stand, known, 300, edited)
     names = stand.detector.amp_names
-    found.note(judge(stand, "cti", measured), {"DIVISADERO": {names[k] for k in used}})
+    found.note_faults(judge(stand, "cti", measured), {"DIVISADERO": {names[k] for k in used}})
 
 
 def _raws(stand: Stand, number: int, *effects: FrameEffects) -> list[IntArray]:
@@ -178,7 +178,7 @@ def spots(stand: Stand, known: CalibrationSet, found: Found) -> None:
             float(measured.arrays["crosstalk_error"][source, target]),
         )
         faulty = {"CROSSTALK_RESIDUAL": {names[source], names[target]}}
-        found.note(judge(stand, "crosstalk", measured), faulty)
+        found.note_faults(judge(stand, "crosstalk", measured), faulty)
 
 
 def _residuals(stand: Stand, known: CalibrationSet, raws: list[IntArray]) -> Measured:
