@@ -54,9 +54,10 @@ demo-live: $(VENV)/run.stamp ## The same, then keep running while new exposures 
 services: $(VENV)/dev.stamp  ## Bring the real servers of the tests into .services (Kafka and others; needs mvn and go).
 	$(BIN)/python tests/services/install.py
 
-# In their order: else files of few tests, which take the longest, would come last and alone.
+# In their order: else files of few tests, which take the longest, would come last and alone. Three at once on two cores,
+# since many tests wait for servers.
 test: services               ## Run every test.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/dev.stamp      ## ruff: rules and format.
 	$(BIN)/ruff check src tests
