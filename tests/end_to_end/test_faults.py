@@ -43,8 +43,8 @@ WORDS = {
 }
 """What the reason of an UNKNOWN has to say."""
 
-SET_FAULTS = {"lamp_drift", "hot_pixels", "charge_loss"}
-"""What only sets notice: `test_sets.py`."""
+SET_FAULTS = {"lamp_drift", "lamp_fading", "hot_pixels", "charge_loss", "more_crosstalk"}
+"""What only sets notice: `test_sets.py` and, of a lamp that fades, `test_photodiode.py`."""
 
 
 def told(nights, which) -> dict:
