@@ -5,6 +5,7 @@ from scenes import amps
 from web_scene import AMP, TOKEN, Client, Scene
 
 from calwatch.errors import LedgerError
+from calwatch.service.health import Finding, Need, Report
 
 
 def ack(**changes: object) -> dict[str, object]:
@@ -181,6 +182,18 @@ def test_the_pulse_tells_the_age_of_the_last_beat(scene: Scene, client: Client) 
     silent = client.get("/readyz")
     assert silent.status_code == 503
     assert silent.json()["checks"][0]["says"] == "the daemon last spoke 100 s ago"
+
+
+def test_without_alarms_the_daemon_itself_is_asked(scene: Scene) -> None:
+    scene.beat(ago=100)  # of a time when there were alarms
+    findings: list[Finding] = []
+    app = scene.app(state=lambda: Report(scene.clock.now(), "all", findings), enabled=False)
+    assert Client(app).get("/api/heartbeat").json()["age_seconds"] == 0.0
+    findings.append(Finding("event loop", False, "stands still", Need.HEALTHY))
+    assert Client(app).get("/api/heartbeat").json()["alive"] is False
+    findings.clear()
+    app = scene.app(state=lambda: Report(scene.clock.now(), "all", findings))
+    assert Client(app).get("/api/heartbeat").json()["age_seconds"] == 100.0
 
 
 def test_a_ledger_out_of_reach_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,11 +66,11 @@ class Scene:
         """Let the daemon say that it lives."""
         self.store.beat(HEARTBEAT, self.clock.now() - timedelta(seconds=ago), {})
 
-    def app(self, token: str | None = TOKEN, **alarms: Any):
+    def app(self, token: str | None = TOKEN, state: Any = None, **alarms: Any):
         web = WebSettings(port=8080, token=token)
         cameras = {name: load_camera(name) for name in INSTRUMENTS}
         seen = (self.books, self.ledger, cameras, load_limits("dmtn101"))
-        return make_app(*seen, AlarmSettings(**alarms), web, self.clock)
+        return make_app(*seen, AlarmSettings(**alarms), web, self.clock, state)
 
 
 def make_scene(ledger: Ledger, clock: Any = None) -> Scene:

@@ -14,7 +14,7 @@ from calwatch.ledger.alarms import AlarmStore
 from calwatch.ledger.nights import newest_judgement
 from calwatch.ledger.store import Ledger
 from calwatch.service.alarm_books import AlarmBooks
-from calwatch.service.alarm_desk import LATE_SECONDS, heartbeat
+from calwatch.service.alarm_desk import LATE_SECONDS, Heartbeat, heartbeat
 from calwatch.service.health import Finding, Need, Report
 from calwatch.service.lifecycle import Clock
 from calwatch.settings import AlarmSettings, WebSettings
@@ -76,7 +76,7 @@ class Site:
         tell that nobody answers any more.
         """
         now = self.now()
-        beat = heartbeat(self.store, now)
+        beat = self._beat(now)
         last = self.store.history(limit=1)
         return {
             "alive": beat.age is not None and beat.age <= LATE_SECONDS,
@@ -87,6 +87,12 @@ class Site:
             "last_transition": last[-1].transition_id if last else 0,
             "last_judgement": newest_judgement(self.ledger),
         }
+
+    def _beat(self, now: datetime) -> Heartbeat:
+        """Return the daemon's last word. Alarms leave it in the ledger; without, it is asked."""
+        if self.report is not None and not self.alarms.enabled and self.report().healthy:
+            return Heartbeat(now, 0.0)
+        return heartbeat(self.store, now)
 
     def camera(self, instrument: str) -> Camera:
         """Return a camera of the configuration.
