@@ -129,9 +129,9 @@ def _raft(measured: Measured, amps: BoolArray | None = None) -> tuple[float, flo
     if amps is not None:
         arrays["level_changes"] = np.asarray(arrays["level_changes"])[amps]
     result = SimpleNamespace(detector_name="R22_S11", arrays=arrays)
-    found = exposure_metrics([result])  # type: ignore[list-item]
-    values = found["RAFT_CORRELATION_MAX"], found["BIAS_SHIFTS_COMMON"]
-    return tuple(math.nan if value is None else value for value in values)  # type: ignore[return-value]
+    found = exposure_metrics([result])
+    correlation, common = found["RAFT_CORRELATION_MAX"], found["BIAS_SHIFTS_COMMON"]
+    return math.nan if correlation is None else correlation, math.nan if common is None else common
 
 
 def _day(

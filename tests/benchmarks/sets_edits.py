@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,13 @@ def added(raw: IntArray, detector: Detector, more: Mapping[str, float | DoubleAr
     )
 
 
-def _with_signal(raw, detector, by_amp, change):  # type: ignore[no-untyped-def]
+def _with_signal(
+    raw: IntArray,
+    detector: Detector,
+    by_amp: Mapping[str, Any],
+    change: Callable[[DoubleArray, Any, np.random.Generator], DoubleArray],
+) -> IntArray:
+    """Change the signal of some amplifiers, each by what is given for it."""
     out = raw.copy()
     for i, amp in enumerate(detector.amplifiers):
         if amp.name in by_amp:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from sets_camera import PLAIN, Stand
 from sets_edits import added, places_in, with_maps
 from sets_found import BEYOND, Found, dealt, judge, noise_of
 
+from calwatch.arrays import BoolArray, IntArray
 from calwatch.calibrations.model import CalibrationSet, Defects, ImageCalibration, Units
 from calwatch.camera.model import Box
 from calwatch.isr.assembly import orient
@@ -178,7 +179,7 @@ def _new_in_darks(stand: Stand, known: CalibrationSet, found: Found) -> None:
     # Three errors of a single frame above the threshold of 5 e-/s.
     rate = 5.0 + BEYOND * math.sqrt(150.0 + 60.0) / DARK_SECONDS
     effects = FrameEffects(hot_pixels=dict.fromkeys(hot, (NEW, rate)))
-    steps: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # type: ignore[type-arg]
+    steps: dict[str, tuple[IntArray, BoolArray]] = {}
     rng = np.random.default_rng(stand.truth.seed)
     for k, amp in enumerate(stand.detector.amplifiers):
         if amp.name in telegraph:
@@ -187,7 +188,7 @@ def _new_in_darks(stand: Stand, known: CalibrationSet, found: Found) -> None:
             on = np.argsort(rng.random((NEW, DARKS)), axis=1) < DARKS // 2
             steps[amp.name] = (places, on)
 
-    def edit(raw: np.ndarray, n: int) -> np.ndarray:  # type: ignore[type-arg]
+    def edit(raw: IntArray, n: int) -> IntArray:
         more = {}
         for amp in stand.detector.amplifiers:
             if amp.name in steps:
@@ -268,13 +269,13 @@ def _certified_flat(stand: Stand) -> ImageCalibration:
     )  # fmt: skip
 
 
-def _defects_of(  # type: ignore[no-untyped-def]
+def _defects_of(
     kind: str,
     stand: Stand,
     known: CalibrationSet,
     first: int,
     effects: FrameEffects | None = None,
-    edit=None,
+    edit: Callable[[IntArray, int], IntArray] | None = None,
 ) -> Measured:
     count, seconds, level = (
         (DARKS, DARK_SECONDS, 0.0) if kind == "dark" else (FLATS, 6.0, FLAT_LEVEL)

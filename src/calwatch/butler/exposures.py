@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from calwatch.butler.model import ExposureRecord
@@ -91,13 +91,26 @@ def fetch_raws(
     butler: Butler, instrument: str, exposure_ids: Iterable[int], search: str | Sequence[str]
 ) -> dict[tuple[int, int], DatasetRef]:
     """Ask the Butler for raw datasets, one for each (exposure, detector)."""
+    found: dict[tuple[int, int], DatasetRef] = {}
+    for ref in fetch_refs(butler, "raw", instrument, exposure_ids, search):
+        found.setdefault((int(ref.dataId["exposure"]), int(ref.dataId["detector"])), ref)
+    return found
+
+
+def fetch_refs(
+    butler: Butler,
+    dataset_type: str,
+    instrument: str,
+    exposure_ids: Iterable[int],
+    search: str | Sequence[str],
+) -> Iterator[DatasetRef]:
+    """Yield the datasets of some exposures, by RUN and UUID; none where the type is unknown."""
     from lsst.daf.butler.registry import MissingDatasetTypeError
 
-    found: dict[tuple[int, int], DatasetRef] = {}
     for ids in chunks(exposure_ids):
         try:
             refs = butler.query_datasets(
-                "raw",
+                dataset_type,
                 collections=search,
                 find_first=search != EVERY_RUN,
                 where="instrument = :inst_ AND exposure IN (:ids_)",
@@ -106,10 +119,8 @@ def fetch_raws(
                 explain=False,
             )
         except MissingDatasetTypeError:
-            return {}
-        for ref in sorted(refs, key=lambda ref: (ref.run, str(ref.id))):
-            found.setdefault((int(ref.dataId["exposure"]), int(ref.dataId["detector"])), ref)
-    return found
+            return
+        yield from sorted(refs, key=lambda ref: (ref.run, str(ref.id)))
 
 
 def _query(

@@ -6,10 +6,10 @@ exposure and storage class ``IsrCalib``, into the RUN ``<instrument>/calib/photo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from calwatch.butler.exposures import EVERY_RUN, chunks
+from calwatch.butler.exposures import EVERY_RUN, fetch_refs
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef
@@ -29,29 +29,6 @@ def fetch_photodiodes(
     wanted = set(exposure_ids)
     found: dict[int, DatasetRef] = {}
     for search in ([photodiode_run(instrument)] if has_run else []) + [EVERY_RUN]:
-        found |= _fetch(butler, instrument, wanted - found.keys(), search)
-    return found
-
-
-def _fetch(
-    butler: Butler, instrument: str, exposure_ids: Collection[int], search: str
-) -> dict[int, DatasetRef]:
-    from lsst.daf.butler.registry import MissingDatasetTypeError
-
-    found: dict[int, DatasetRef] = {}
-    for ids in chunks(exposure_ids):
-        try:
-            refs = butler.query_datasets(
-                DATASET_TYPE,
-                collections=search,
-                find_first=search != EVERY_RUN,
-                where="instrument = :inst_ AND exposure IN (:ids_)",
-                bind={"inst_": instrument, "ids_": ids},
-                limit=None,
-                explain=False,
-            )
-        except MissingDatasetTypeError:
-            return {}
-        for ref in sorted(refs, key=lambda ref: (ref.run, str(ref.id))):
+        for ref in fetch_refs(butler, DATASET_TYPE, instrument, wanted - found.keys(), search):
             found.setdefault(int(ref.dataId["exposure"]), ref)
     return found
