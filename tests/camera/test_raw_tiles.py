@@ -14,7 +14,7 @@ from calwatch.camera.hdus import Hdu, walk
 from calwatch.camera.model import Camera, Detector
 from calwatch.camera.raw import open_raw
 from calwatch.camera.raw_tiles import RawTiles, find_tiles
-from calwatch.camera.rice import PADDING, decode_rows
+from calwatch.camera.rice import PADDING, decode_rows, new_room
 from calwatch.errors import RawError
 
 Writer = Callable[..., Path]
@@ -53,10 +53,17 @@ def test_blocks_of_rows_of_one_amplifier(
 ) -> None:
     tiles = open_raw(mini_raw(), mini, detector).pixels
     assert isinstance(tiles, RawTiles)
-    out = np.zeros((5, 160), np.int32)
+    out, room = np.zeros((5, 160), np.int32), new_room(tiles.columns)
     for first in range(0, 120, 5):
         row = decode_rows(
-            tiles.data, tiles.offsets[3], tiles.lengths[3], first, first + 5, out, tiles.columns
+            tiles.data,
+            tiles.offsets[3],
+            tiles.lengths[3],
+            first,
+            first + 5,
+            out,
+            tiles.columns,
+            room,
         )
         assert row == -1
         np.testing.assert_array_equal(out[:, :147], mini_pixels[3, first : first + 5])

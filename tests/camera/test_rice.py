@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from calwatch.camera.hdus import walk
-from calwatch.camera.rice import BLOCK_PIXELS, PADDING, decode_rows, decode_tile
+from calwatch.camera.rice import BLOCK_PIXELS, PADDING, decode_rows, decode_tile, new_room
 
 GUARD = 0x5A5A5A5A
 EXTREMES = (-(2**31), -(2**31) + 1, -1, 0, 1, 2**31 - 1)
@@ -41,7 +41,9 @@ class Tiles:
         height, width = last - first, columns + 5
         guarded = np.full((height + 2) * width, GUARD, np.int32)
         out = guarded[width:-width].reshape(height, width)
-        row = decode_rows(self.data, self.offsets, self.lengths, first, last, out, columns)
+        row = decode_rows(
+            self.data, self.offsets, self.lengths, first, last, out, columns, new_room(columns)
+        )
         assert (guarded[:width] == GUARD).all()
         assert (guarded[-width:] == GUARD).all()
         assert (out[:, columns:] == GUARD).all()
@@ -262,13 +264,14 @@ def test_the_bytes_after_the_last_tile_are_asked_for() -> None:
         (0, 2, (1, 64), 64),
         (0, 2, (2, 63), 64),
         (0, 2, (2, 64), 0),
+        (0, 2, (2, 65), 65),
     ],
 )
 def test_rows_that_do_not_fit(first: int, last: int, shape: tuple[int, int], columns: int) -> None:
     tiles = Tiles([encode(list(range(64)), [3])] * 2)
-    out = np.zeros(shape, np.int32)
+    out, room = np.zeros(shape, np.int32), new_room(64)
     with pytest.raises(ValueError, match="rows"):
-        decode_rows(tiles.data, tiles.offsets, tiles.lengths, first, last, out, columns)
+        decode_rows(tiles.data, tiles.offsets, tiles.lengths, first, last, out, columns, room)
 
 
 @pytest.mark.skipif(bool(os.environ.get("NUMBA_BOUNDSCHECK")), reason="it is this very run")

@@ -26,7 +26,7 @@ from calwatch.camera.hdus import walk
 from calwatch.camera.header import translate
 from calwatch.camera.loader import load_camera
 from calwatch.camera.raw import read_raw
-from calwatch.camera.rice import PADDING, decode_rows, decode_tile
+from calwatch.camera.rice import PADDING, decode_rows, decode_tile, new_room
 from calwatch.errors import CalwatchError, RawError, RecordError
 from calwatch.kafka.registry import UnknownSchemaError, _record
 
@@ -76,7 +76,7 @@ def rice(data: bytes) -> None:
     out = np.full((3, COLUMNS + 2), -7, np.int32)
     offsets = np.array([0, 0, 0], np.int64)
     lengths = np.full(3, len(data), np.int64)
-    row = decode_rows(padded, offsets, lengths, 0, 2, out, COLUMNS)
+    row = decode_rows(padded, offsets, lengths, 0, 2, out, COLUMNS, new_room(COLUMNS))
     assert (out[2] == -7).all(), "a row that is not its own was written"
     assert (out[:, COLUMNS:] == -7).all(), "beyond the columns was written"
     try:

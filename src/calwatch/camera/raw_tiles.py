@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from calwatch.arrays import AnyArray, IndexArray, IntArray
 from calwatch.camera.hdus import Hdu
 from calwatch.camera.model import Amplifier, Detector
-from calwatch.camera.rice import BLOCK_PIXELS, decode_rows
+from calwatch.camera.rice import BLOCK_PIXELS, decode_rows, new_room
 from calwatch.errors import RawError
 
 _DESCRIPTOR = np.dtype([("length", ">i4"), ("offset", ">i4")])
@@ -93,7 +93,8 @@ class RawTiles:
 
     def _decode_into(self, pixels: IntArray, amp: int) -> None:
         offsets, lengths = self.offsets[amp], self.lengths[amp]
-        row = decode_rows(self.data, offsets, lengths, 0, len(pixels), pixels, self.columns)
+        room = new_room(self.columns)
+        row = decode_rows(self.data, offsets, lengths, 0, len(pixels), pixels, self.columns, room)
         if row >= 0:
             raise self.damage(amp, row)
 

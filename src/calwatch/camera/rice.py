@@ -16,23 +16,23 @@ The one form in which the Rubin cameras write raw pixels is RICE_1 with BYTEPIX 
 A code is the difference to the pixel before, modulo 2³², with the sign folded into the lowest bit:
 0, −1, 1, −2, … are written 0, 1, 2, 3, … The first pixel of a tile has a code too, which is 0.
 
-What makes `decode_rows` quick: a code is taken from a 64-bit word by counting its leading zeros;
-one word serves four codes; two rows are decoded in turn, so that the processor works on one while
-it waits for the other; and codes become pixels only when the rows are complete. `decode_tile` is
-the same in plain Python, for reference.
+What makes `decode_rows` quick: where a code ends is all that the next one waits for, so the words
+that begin with each code are only found first, one after the other, and the codes are read from
+them afterwards, many at a time; one word of 64 bits serves four codes; two rows are gone through in
+turn, so that the processor works on one while it waits for the other. Blocks that hold a code too
+long for that are read code by code. `decode_tile` is the same in plain Python, for reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
 
 from calwatch.arrays import IndexArray, IntArray
+from calwatch.processor import leading_zeros, running_sums
 
 BLOCK_PIXELS = 32
 PADDING = 128
@@ -45,31 +45,39 @@ _SURE = 57
 """Bits of a word that are always of the stream: 64 less the up to 7 before the wanted one."""
 _GROUP = 4
 """Codes that are taken from one word."""
+_IN_ROW = -1
+"""Instead of an exponent: the codes of the block have been read already."""
 _DAMAGED = -1
 """Instead of a position: the tile ends too early, or holds what no encoder writes."""
 
 
-@intrinsic
-def _ctlz(_typing: Any, _word: Any) -> Any:
-    """Let a kernel use LLVM's ``ctlz``."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.ctlz(arguments[0], context.get_constant(types.boolean, False))
-
-    return types.int64(types.uint64), generate
+_inlined = njit(cache=True, nogil=True, forceinline=True)
+"""For what is done for each code or block: a call would cost as much."""
 
 
-_leading_zeros = cast("Callable[[np.uint64], int]", _ctlz)
-"""The number of 0 bits before the first 1 of a 64-bit word; 64 if there is no 1."""
+class Room(NamedTuple):
+    """Where `decode_rows` keeps, for two rows, what it has yet to turn into codes."""
+
+    words: NDArray[np.uint64]
+    """Shape (2, columns): the word that begins with each code."""
+    exponents: IndexArray
+    """Shape (2, blocks): k of the blocks whose words are kept; −1 of those whose codes are."""
 
 
 @njit(cache=True, nogil=True)
+def new_room(columns: int) -> Room:
+    """Return room for rows of so many pixels, which calls of `decode_rows` share."""
+    blocks = (columns + BLOCK_PIXELS - 1) // BLOCK_PIXELS
+    return Room(np.empty((2, columns), np.uint64), np.empty((2, blocks), np.int64))
+
+
+@_inlined
 def _signed(word: np.uint64) -> int:
     """Return a small word as a signed integer: the two kinds together would become a float."""
     return int(np.int64(word))
 
 
-@njit(cache=True, nogil=True)
+@_inlined
 def _word(data: NDArray[np.uint8], bit: int) -> np.uint64:
     """Return the 64 bits of the stream from a position on; the last up to 7 are 0.
 
@@ -82,27 +90,10 @@ def _word(data: NDArray[np.uint8], bit: int) -> np.uint64:
     return word << (bit & 7)
 
 
-@njit(cache=True, nogil=True)
+@_inlined
 def _exponent(data: NDArray[np.uint8], bit: int) -> int:
     """Return the k of the block that begins at a bit."""
     return _signed(_word(data, bit) >> (64 - _EXPONENT_BITS)) - 1
-
-
-@njit(cache=True, nogil=True)
-def _four_codes(data: NDArray[np.uint8], bit: int, k: int, row: IntArray, column: int) -> int:
-    """Take four codes from one word; return the bits used.
-
-    If these are more than `_SURE`, what was written is wrong.
-    """
-    word = _word(data, bit)
-    used = 0
-    for i in range(_GROUP):
-        zeros = _leading_zeros(word)
-        rest = word << (zeros & 63)  # begins with the 1 that ends the zeros
-        row[np.uint64(column + i)] = (zeros << k) + _signed(rest >> (63 - k)) - (1 << k)
-        word = rest << (k + 1)
-        used += zeros + 1 + k
-    return used
 
 
 @njit(cache=True, nogil=True)
@@ -124,7 +115,7 @@ def _codes(
             if bit >= end:
                 return _DAMAGED
             word = _word(data, bit)
-        bit += _leading_zeros(word)
+        bit += leading_zeros(word)
         zeros = bit - start
         if zeros >> (32 - k) != 0:
             return _DAMAGED
@@ -167,39 +158,57 @@ def _block(
     return bit
 
 
-@njit(cache=True, nogil=True)
-def _coded_block_pair(
+@_inlined
+def _four_words(
+    data: NDArray[np.uint8], bit: int, k: int, words: NDArray[np.uint64], column: int
+) -> int:
+    """Keep the words that begin with the next four codes; return the bits that these use.
+
+    If these are more than `_SURE`, what was kept is wrong.
+    """
+    word = _word(data, bit)
+    used = 0
+    for i in range(_GROUP):
+        words[np.uint64(column + i)] = word
+        length = leading_zeros(word) + 1 + k
+        word <<= np.uint64(length & 63)
+        used += length
+    return used
+
+
+@_inlined
+def _word_block_pair(
     data: NDArray[np.uint8],
     bit_a: int,
-    end_a: int,
     k_a: int,
-    row_a: IntArray,
+    words_a: NDArray[np.uint64],
     bit_b: int,
-    end_b: int,
     k_b: int,
-    row_b: IntArray,
+    words_b: NDArray[np.uint64],
     column: int,
-) -> tuple[int, int]:
-    """Take the codes of one whole block (k = 0…24) of two rows in turn; return both next bits.
+) -> tuple[int, int, bool]:
+    """Keep the words of one whole block (k = 0…24) of two rows; return both next bits.
 
-    The ends are looked at once a block: at most `BLOCK_PIXELS` / `_GROUP` words are read past them.
+    Then whether every code was surely whole. Else nothing counts.
     """
     for at in range(column, column + BLOCK_PIXELS, _GROUP):
-        used_a = _four_codes(data, bit_a, k_a, row_a, at)
-        used_b = _four_codes(data, bit_b, k_b, row_b, at)
-        if max(used_a, used_b) <= _SURE:
-            bit_a += used_a
-            bit_b += used_b
-        else:
-            bit_a = _codes(data, bit_a, end_a, k_a, row_a, at, _GROUP)
-            bit_b = _codes(data, bit_b, end_b, k_b, row_b, at, _GROUP)
-            if bit_a == _DAMAGED or bit_b == _DAMAGED:
-                break
-    if bit_a > end_a:
-        bit_a = _DAMAGED
-    if bit_b > end_b:
-        bit_b = _DAMAGED
-    return bit_a, bit_b
+        used_a = _four_words(data, bit_a, k_a, words_a, at)
+        used_b = _four_words(data, bit_b, k_b, words_b, at)
+        if max(used_a, used_b) > _SURE:
+            return bit_a, bit_b, False
+        bit_a += used_a
+        bit_b += used_b
+    return bit_a, bit_b, True
+
+
+@_inlined
+def _read_words(words: NDArray[np.uint64], k: int, row: IntArray, column: int) -> None:
+    """Read the codes of one whole block from the words that begin with them."""
+    for i in range(BLOCK_PIXELS):
+        word = words[np.uint64(column + i)]
+        zeros = leading_zeros(word)
+        rest = word << np.uint64(zeros & 63)  # begins with the 1 that ends the zeros
+        row[np.uint64(column + i)] = (zeros << k) + _signed(rest >> np.uint64(63 - k)) - (1 << k)
 
 
 @njit(cache=True, nogil=True)
@@ -209,22 +218,22 @@ def _first_pixel(data: NDArray[np.uint8], bit: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _finish_row(row: IntArray, columns: int, room: Room, which: int, first: int) -> None:
+    """Read the codes that are yet in words, and replace all by pixels: the running sum of steps."""
+    words, exponents = room.words[which], room.exponents[which]
+    for block in range((columns + BLOCK_PIXELS - 1) // BLOCK_PIXELS):
+        if exponents[block] >= 0:
+            _read_words(words, exponents[block], row, block * BLOCK_PIXELS)
+    _unfold(row, columns)
+    running_sums(row[:columns], first)
+
+
+@njit(cache=True, nogil=True)
 def _unfold(row: IntArray, columns: int) -> None:
     """Replace codes by the differences they stand for: 0, −1, 1, −2, … for 0, 1, 2, 3, …."""
     for i in range(columns):
         code = np.uint32(row[i])
         row[i] = (code >> 1) ^ -(code & 1)
-
-
-@njit(cache=True, nogil=True)
-def _sum_pair(row_a: IntArray, first_a: int, row_b: IntArray, first_b: int, columns: int) -> None:
-    """Replace the differences of two rows by the pixels: their sums from the first pixel on."""
-    pixel_a, pixel_b = first_a, first_b
-    for i in range(columns):
-        pixel_a += row_a[i]
-        row_a[i] = pixel_a
-        pixel_b += row_b[i]
-        row_b[i] = pixel_b
 
 
 @njit(cache=True, nogil=True)
@@ -237,37 +246,46 @@ def _row_pair(
     end_b: int,
     row_b: IntArray,
     columns: int,
+    room: Room,
 ) -> int:
-    """Decode two rows in turn; return 2, or which of them (0 or 1) is damaged."""
+    """Decode two rows in turn; return 2, or which of them (0 or 1) is damaged.
+
+    The ends are looked at once a block: no more than `BLOCK_PIXELS` / `_GROUP` words are read past
+    them.
+    """
     first_a, first_b = _first_pixel(data, bit_a), _first_pixel(data, bit_b)
     bit_a += 32
     bit_b += 32
-    for column in range(0, columns, BLOCK_PIXELS):
+    for block in range((columns + BLOCK_PIXELS - 1) // BLOCK_PIXELS):
+        column = block * BLOCK_PIXELS
         count = min(BLOCK_PIXELS, columns - column)
         k_a, k_b = _exponent(data, bit_a), _exponent(data, bit_b)
+        next_a, next_b, sure = 0, 0, False
         if count == BLOCK_PIXELS and min(k_a, k_b) >= 0 and max(k_a, k_b) < _UNCODED:
-            bit_a, bit_b = _coded_block_pair(
+            next_a, next_b, sure = _word_block_pair(
                 data,
                 bit_a + _EXPONENT_BITS,
-                end_a,
                 k_a,
-                row_a,
+                room.words[0],
                 bit_b + _EXPONENT_BITS,
-                end_b,
                 k_b,
-                row_b,
+                room.words[1],
                 column,
             )
+        if sure:
+            room.exponents[0, block] = k_a
+            room.exponents[1, block] = k_b
+            bit_a, bit_b = next_a, next_b
         else:
+            room.exponents[:, block] = _IN_ROW
             bit_a = _block(data, bit_a, end_a, row_a, column, count)
             bit_b = _block(data, bit_b, end_b, row_b, column, count)
-        if bit_a == _DAMAGED:
+        if bit_a == _DAMAGED or bit_a > end_a:
             return 0
-        if bit_b == _DAMAGED:
+        if bit_b == _DAMAGED or bit_b > end_b:
             return 1
-    _unfold(row_a, columns)
-    _unfold(row_b, columns)
-    _sum_pair(row_a, first_a, row_b, first_b, columns)
+    _finish_row(row_a, columns, room, 0, first_a)
+    _finish_row(row_b, columns, room, 1, first_b)
     return 2
 
 
@@ -296,6 +314,7 @@ def decode_rows(
     last: int,
     out: IntArray,
     columns: int,
+    room: Room,
 ) -> int:
     """Decode the rows ``first`` to ``last`` (exclusive) of one image.
 
@@ -314,6 +333,8 @@ def decode_rows(
         more rows and columns than are written.
     columns
         Pixels of a row.
+    room
+        From `new_room`, for so many columns or more.
 
     Returns
     -------
@@ -323,12 +344,14 @@ def decode_rows(
     Raises
     ------
     ValueError
-        If ``out`` is too small, or the rows are not among those given.
+        If ``out`` or ``room`` is too small, or the rows are not among those given.
     """
     if not 0 <= first <= last <= min(offsets.size, lengths.size):
         raise ValueError("there are no such rows")
     if out.shape[0] < last - first or not 0 < columns <= out.shape[1]:
         raise ValueError("the rows do not fit into the array")
+    if room.words.shape[1] < columns:
+        raise ValueError("the rows do not fit into the room")
     stop = _first_outside(data, offsets, lengths, first, last)
     for row in range(first, stop, 2):
         if row + 1 < stop:
@@ -337,7 +360,7 @@ def decode_rows(
             beside, target = row, np.empty(columns, np.int32)
         a, b = 8 * offsets[row], 8 * offsets[beside]
         end_a, end_b = a + 8 * lengths[row], b + 8 * lengths[beside]
-        whole = _row_pair(data, a, end_a, out[row - first], b, end_b, target, columns)
+        whole = _row_pair(data, a, end_a, out[row - first], b, end_b, target, columns, room)
         if whole < 2:
             return row + whole
     return stop if stop < last else -1

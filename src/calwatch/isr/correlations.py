@@ -212,7 +212,7 @@ def new_sums(places: Places) -> tuple[DoubleArray, DoubleArray, FloatArray]:
     return np.zeros(n), np.zeros((padded, padded)), room
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def add_products(
     places: Places,
     first: int,
@@ -260,7 +260,7 @@ def _stride(columns: int) -> int:
     return stride + 16 if stride % 128 == 0 else stride
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
+@njit(cache=True, nogil=True, fastmath={"reassoc"}, forceinline=True)
 def _deviations(row: FloatArray, x: int, along: int, centre: float, out: FloatArray) -> float:
     """Put the pixels less the centre into `out`, in the order they are read; return their sum.
 
@@ -282,7 +282,7 @@ def _deviations(row: FloatArray, x: int, along: int, centre: float, out: FloatAr
     return np.float64(total)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"}, forceinline=True)
 def _add_dots(
     a0: FloatArray,
     a1: FloatArray,

@@ -7,8 +7,8 @@ from numba import njit
 
 from calwatch.arrays import AnyArray, BoolArray, FloatArray, IntArray, MaskArray
 from calwatch.calibrations.masks import Mask
-from calwatch.isr.prefetch import prefetch_row
 from calwatch.isr.variance_terms import CELL, SparseVariance, VarianceTerms, know_around
+from calwatch.processor import prefetch_row
 
 MIN_SIGMA = 6.0
 """A pixel must exceed the mean of two opposite neighbours by this many standard deviations."""
@@ -236,7 +236,7 @@ def _twice_as_long(found: IntArray) -> IntArray:
     return longer
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _flag_candidates(
     above: FloatArray,
     row: FloatArray,

@@ -15,7 +15,6 @@ from calwatch.isr.correlations import (
     new_sums,
     whole_sums,
 )
-from calwatch.isr.prefetch import prefetch_row
 from calwatch.isr.projections import (
     ROWS_AT_A_TIME,
     Projections,
@@ -24,6 +23,7 @@ from calwatch.isr.projections import (
     new_projections,
     project,
 )
+from calwatch.processor import prefetch_row
 
 
 def project_and_correlate(

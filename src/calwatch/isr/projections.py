@@ -92,7 +92,7 @@ def _project(image: FloatArray, projections: Projections) -> None:
                 add_rows(image, k, start - y0, stop - start, projections)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def add_rows(image: FloatArray, k: int, first: int, n_rows: int, projections: Projections) -> None:
     """Add at most `ROWS_AT_A_TIME` rows of amplifier number `k`, counted in its box."""
     boxes, by_row, by_column = projections
@@ -118,7 +118,7 @@ def _add_row(row: FloatArray, columns: DoubleArray) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
+@njit(cache=True, nogil=True, fastmath={"reassoc"}, forceinline=True)
 def _add_four_rows(
     row_a: FloatArray, row_b: FloatArray, row_c: FloatArray, row_d: FloatArray, columns: DoubleArray
 ) -> tuple[float, float, float, float]:

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from calwatch.arrays import DoubleArray, FloatArray, IndexArray, IntArray
+from calwatch.processor import LANES, append_flagged
 
 _KEYS = 1 << 16
 """Float32 values are told apart by their upper 16 bits, counted from the middle of the sample."""
@@ -118,16 +119,12 @@ def values_at_ranks(
 
 @njit(cache=True, nogil=True)
 def within(values: FloatArray, low: float, high: float) -> FloatArray:
-    """Return those values that lie in a range, its ends included, in their order.
-
-    Every value is written and the place moves on only if it counts: there is no branch to guess.
-    """
-    inside = np.empty(values.size + 1, np.float32)
-    n = np.uintp(0)
-    for value in values:
-        inside[n] = value
-        n += np.uintp((value >= low) & (value <= high))
-    return inside[: np.intp(n)]
+    """Return those values that lie in a range, its ends included, in their order."""
+    flags = np.empty(values.size, np.bool_)
+    for i in range(values.size):
+        flags[i] = (values[i] >= low) & (values[i] <= high)
+    inside = np.empty(values.size + LANES, np.float32)
+    return inside[: append_flagged(values, flags, inside, 0)]
 
 
 @njit(cache=True, nogil=True)

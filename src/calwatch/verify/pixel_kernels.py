@@ -16,8 +16,8 @@ import numpy as np
 from numba import njit
 
 from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray, MaskArray
-from calwatch.isr.prefetch import prefetch_row
 from calwatch.isr.variance_terms import VarianceTerms, fill_row
+from calwatch.processor import LANES, append_flagged, prefetch_row
 
 RUN = 512
 """Pixels of a row that are summed together: a row of an LSSTCam amplifier."""
@@ -89,7 +89,7 @@ def measure_amplifiers(
     """
     n_amp, rows, columns = len(boxes), int(boxes[:, 1].max()), int(boxes[:, 3].max())
     # Only the first values of these are ever touched, unless a frame is beyond use.
-    near, tail, masked = np.empty((3, n_amp, rows * columns + 1), np.float32)
+    near, tail, masked = np.empty((3, n_amp, rows * columns + RUN + LANES), np.float32)
     sums, counts = np.zeros((n_amp, 2)), np.zeros((n_amp, N_COUNTS), np.int64)
     good_in_row = np.zeros((n_amp, rows), np.int32)
     _measure(
@@ -187,7 +187,7 @@ def _measure(
                 sums[k, 1] += squares
                 _count_below(good, ranges[k], counts[k, BELOW:])
                 _flag_near(good, ranges[k], flags)
-                counts[k, NEAR] = _append(good, flags, near[k], counts[k, NEAR])
+                counts[k, NEAR] = append_flagged(good, flags, near[k], counts[k, NEAR])
 
 
 @njit(cache=True, nogil=True)
@@ -285,16 +285,6 @@ def _flag_near(pixels: FloatArray, ranges: FloatArray, flags: BoolArray) -> None
             | ((value >= low1) & (value <= high1))
             | ((value >= low2) & (value <= high2))
         )
-
-
-@njit(cache=True, nogil=True)
-def _append(pixels: FloatArray, flags: BoolArray, to: FloatArray, n: int) -> int:
-    """Append the flagged pixels to the first n values; there is no branch to guess."""
-    end = np.uintp(n)  # unsigned: no place counts from the end of the array
-    for i in range(pixels.size):
-        to[end] = pixels[i]
-        end += np.uintp(flags[i])
-    return int(end)
 
 
 @njit(cache=True, nogil=True)

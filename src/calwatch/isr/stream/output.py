@@ -9,8 +9,8 @@ from numba import njit
 
 from calwatch.arrays import BoolArray, FloatArray, IntArray, MaskArray
 from calwatch.calibrations.masks import Mask
-from calwatch.isr.prefetch import prefetch_row
 from calwatch.isr.stream.plan import Placement, Sections
+from calwatch.processor import prefetch_row
 
 _NOT_A_NUMBER = int(Mask.UNMASKEDNAN)
 
@@ -51,7 +51,7 @@ def read_only(values: FloatArray | IntArray | BoolArray) -> np.ndarray:
     return view
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def expect_row(k: int, y: int, sections: Sections, placement: Placement, images: Images) -> None:
     """Ask for the memory that `finish_row` will need for row number `y` of the raw pixels."""
     if y < sections.data_y0 or y >= sections.data_y1:
@@ -66,13 +66,13 @@ def expect_row(k: int, y: int, sections: Sections, placement: Placement, images:
             prefetch_row(calibration[at_y, x0:x1])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _row_of_detector(k: int, y: int, height: int, placement: Placement) -> int:
     """Return where row `y` of the data of an amplifier stands in the assembled detector."""
     return int(placement.y0[k]) + (height - 1 - y if placement.flip_y[k] else y)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def finish_row(
     row: FloatArray, k: int, y: int, height: int, placement: Placement, images: Images
 ) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from calwatch.arrays import BoolArray, DoubleArray, FloatArray, IndexArray, IntArray
+from calwatch.camera.rice import Room, new_room
 from calwatch.isr.stream.charge_transfer import Transfer, correct_row
 from calwatch.isr.stream.crosstalk import (
     TARGETS_AT_A_TIME,
@@ -76,6 +77,8 @@ class Block(NamedTuple):
 
     counts: IntArray
     """Shape (rows, columns): of one amplifier, as read."""
+    room: Room
+    """For the decoder."""
     raw: FloatArray
     """Dithered; then without serial overscan and in the units of the image."""
     clean: FloatArray
@@ -91,6 +94,7 @@ def _new_block(frame: Frame, corrections: Corrections) -> Block:
     fitted = frame.sections.fit_x1 - frame.sections.fit_x0
     return Block(
         np.empty((ROWS_AT_A_TIME, frame.sections.columns), np.int32),
+        new_room(frame.sections.columns),
         np.zeros((n_padded, ROWS_AT_A_TIME, width), np.float32),
         np.zeros((n_padded, ROWS_AT_A_TIME, width), np.float32),
         np.zeros((fitted, n_amp * ROWS_AT_A_TIME), np.float32),
@@ -139,6 +143,7 @@ def _fill_without_crosstalk(
             frame.overscan[k],
             frame.census,
             block.counts,
+            block.room,
             block.raw[k],
         )
     if corrections.network.size:

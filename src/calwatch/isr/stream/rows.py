@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from calwatch.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IndexArray, IntArray
 from calwatch.camera.raw_tiles import RawTiles
-from calwatch.camera.rice import decode_rows
+from calwatch.camera.rice import Room, decode_rows
 from calwatch.isr.census import Census, row_census
-from calwatch.isr.prefetch import prefetch_row
 from calwatch.isr.sorting_network import sort_lanes
 from calwatch.isr.stream.output import read_only
 from calwatch.isr.stream.plan import CannotStreamError, Placement, Sections
 from calwatch.isr.stream.twister import DrawArray
 from calwatch.isr.stream.vector_level import vector_level, vector_sigma
+from calwatch.processor import prefetch_row
 
 _DRAW_UNIT = np.float32(2.0**-16)
 _DRAW_CENTRE = np.float32(2.0**-17 - 0.5)
@@ -87,7 +87,7 @@ class SerialFit(NamedTuple):
     """ADU: least and greatest pixel of each row."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def take_rows(
     source: Source,
     k: int,
@@ -98,6 +98,7 @@ def take_rows(
     overscan: FloatArray,
     census: RowCensus,
     counts: IntArray,
+    room: Room,
     block: FloatArray,
 ) -> None:
     """Decode and dither a few rows of an amplifier; keep their serial overscan and census.
@@ -117,14 +118,16 @@ def take_rows(
     census
         Those rows are filled.
     counts
-        Shape (n_rows or more, columns): room.
+        Shape (n_rows or more, columns): overwritten.
+    room
+        For the decoder.
     block
         Shape (n_rows or more, columns or more), ADU: filled.
     """
     if source.dithered:
         for y in range(first_row, first_row + n_rows):
             prefetch_row(_draws(source, k, y, sections, placement))
-    _take_counts(source, k, first_row, n_rows, counts)
+    _take_counts(source, k, first_row, n_rows, counts, room)
     for i in range(n_rows):
         y = first_row + i
         row = block[i, : sections.columns]
@@ -137,7 +140,7 @@ def take_rows(
         overscan[y] = row[sections.serial_x0 : sections.serial_x1]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _draws(source: Source, k: int, y: int, sections: Sections, placement: Placement) -> DrawArray:
     """Return the draws of one row of an amplifier, in the orientation of the mosaic."""
     mosaic_y = sections.rows - 1 - y if placement.flip_y[k] else y
@@ -145,15 +148,17 @@ def _draws(source: Source, k: int, y: int, sections: Sections, placement: Placem
     return source.draws[placement.draw_y0[k] + mosaic_y, x0 : x0 + sections.columns]
 
 
-@njit(cache=True, nogil=True)
-def _take_counts(source: Source, k: int, first_row: int, n_rows: int, counts: IntArray) -> None:
+@njit(cache=True, nogil=True, forceinline=True)
+def _take_counts(
+    source: Source, k: int, first_row: int, n_rows: int, counts: IntArray, room: Room
+) -> None:
     """Fill the first rows of `counts` with those of an amplifier, or note that one is damaged."""
     last_row = first_row + n_rows
     if not source.offsets.size:
         counts[:n_rows] = source.raw[k, first_row:last_row]
         return
-    offsets, lengths = source.offsets[k], source.lengths[k]
-    row = decode_rows(source.data, offsets, lengths, first_row, last_row, counts, counts.shape[1])
+    offsets, lengths, columns = source.offsets[k], source.lengths[k], counts.shape[1]
+    row = decode_rows(source.data, offsets, lengths, first_row, last_row, counts, columns, room)
     if row >= 0:
         counts[:] = 0
         if source.damaged[1] < 0:
@@ -167,7 +172,7 @@ def _as_float(counts: IntArray, row: FloatArray) -> None:
         row[x] = np.float32(counts[x])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _add_draws(counts: IntArray, draws: DrawArray, flip: bool, row: FloatArray) -> None:
     """Add draws from [0, 1), less a half. An unsigned index lets the loop be vectorised."""
     last = row.size - 1
