@@ -36,7 +36,7 @@ from frames import CALIB_TYPES, NAMES, Frames, load_frames, make_repository
 from tables import Table, write_section
 
 from calwatch.ledger.types import CompressedJson
-from calwatch.memory import keep_freed_memory
+from calwatch.memory import hold_memory
 from calwatch.service.judge import Judge
 from calwatch.service.judge_settings import JudgeSettings
 from calwatch.verify.codec import to_dict
@@ -64,7 +64,7 @@ def contender(root: Path, detector: str, name: str, who: str) -> Callable[[], ob
     if who == "ccdproc + astropy":
         return peers.CcdprocPipeline(frames, name)
     if who == "calwatch":
-        keep_freed_memory()  # as every worker does
+        hold_memory()  # as every worker does
         judge = Judge(JudgeSettings())
         judge(frames.jobs[name])
         gc.freeze()  # as well
@@ -136,7 +136,7 @@ def run(given: argparse.Namespace, root: Path) -> tuple[list[Table], bool]:
     """Run the parts asked for; print each table as it is there."""
     make_repository(root)
     frames = load_frames(root, given.detector)
-    keep_freed_memory()  # as every worker does
+    hold_memory()  # as every worker does
     judge = Judge(JudgeSettings())
     gc.freeze()  # as well
     tables: list[Table] = []

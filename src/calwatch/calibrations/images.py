@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from calwatch.arrays import AnyArray, MaskArray
+from calwatch.arrays import AnyArray, FloatArray, MaskArray
 from calwatch.calibrations.gzip_tiles import is_gzip_rows, read_gzip_rows
 from calwatch.calibrations.identity import check_detector, number, text
 from calwatch.calibrations.masks import Mask
@@ -19,6 +19,7 @@ from calwatch.calibrations.model import ImageCalibration, Units
 from calwatch.calibrations.tables import check_length, check_structure, keywords
 from calwatch.camera.model import Detector
 from calwatch.errors import CalibrationError
+from calwatch.memory import untouched
 
 IMAGE_TYPES = ("bias", "dark", "flat")
 """Calibration types stored as images."""
@@ -73,9 +74,9 @@ def read_image_calibration(calib_type: str, path: Path, detector: Detector) -> I
         raise CalibrationError(f"{path}: cannot be read as a {calib_type}: {error}") from error
     return ImageCalibration(
         calib_type=calib_type,
-        image=image.astype(np.float32, copy=False),
+        image=image,
         mask=mask,
-        variance=variance.astype(np.float32, copy=False),
+        variance=variance,
         units=_units(calib_type, metadata, path),
         dark_time=_dark_time(calib_type, metadata, path),
         physical_filter=text(metadata.get("FILTER")) if calib_type == "flat" else "",
@@ -112,23 +113,34 @@ def remap_mask(stored: AnyArray, planes: Mapping[str, int]) -> MaskArray:
     if all(source == target for source, target in moves.items()):
         keep = sum(moves)
         if used & ~keep == 0:
-            return np.ascontiguousarray(stored, dtype=np.uint16)
+            return _only_masked(stored)
     result = np.zeros(stored.shape, dtype=np.uint16)
     for source, target in moves.items():
         if used & source:
             result[(stored & source) != 0] |= int(target)
+    return _only_masked(result)
+
+
+def _only_masked(mask: AnyArray) -> MaskArray:
+    """Return a copy that takes memory only where anything is masked, which is at few places."""
+    places = np.flatnonzero(mask)
+    result: MaskArray = untouched(mask.shape, np.uint16)
+    result.reshape(-1)[places] = mask.reshape(-1)[places]
     return result
 
 
 def _read_planes(
     hdus: Any, tables: Any, detector: Detector, path: Path
-) -> tuple[AnyArray, MaskArray, AnyArray]:
-    """Read the three planes, given the file as images and as the tables that hold them."""
+) -> tuple[FloatArray, MaskArray, FloatArray]:
+    """Read the three planes, given the file as images and as the tables that hold them.
+
+    Each is brought into the form that is kept before the next is read.
+    """
     if len(hdus) < 4:
         raise CalibrationError(
             f"{path}: has {len(hdus)} HDUs, wanted image, mask and variance after the primary"
         )
-    pixels = []
+    pixels: list[Any] = []
     for index, word in _PLANES:
         hdu = hdus[index]
         check_length(hdu, path)
@@ -138,12 +150,24 @@ def _read_planes(
         named = text(hdu.header.get("EXTTYPE")) or text(hdu.header.get("EXTNAME"))
         if named in {other for _, other in _PLANES} and named != word:
             raise CalibrationError(f"{path}: HDU {index} is {named}, wanted {word}")
-        pixels.append(_pixels(hdu, tables[index], path))
-    mask_header = hdus[2].header
-    planes = {key[3:]: int(mask_header[key]) for key in mask_header if key.startswith("MP_")}
-    if pixels[1].dtype.kind not in "iu":
-        raise CalibrationError(f"{path}: HDU 2 (mask) holds {pixels[1].dtype}, wanted integers")
-    return pixels[0], remap_mask(pixels[1], planes), pixels[2]
+        stored = _pixels(hdu, tables[index], path)
+        pixels.append(_mask(stored, hdu.header, path) if word == "MASK" else _floats(stored))
+    image, mask, variance = pixels
+    return image, mask, variance
+
+
+def _mask(stored: AnyArray, header: Any, path: Path) -> MaskArray:
+    if stored.dtype.kind not in "iu":
+        raise CalibrationError(f"{path}: HDU 2 (mask) holds {stored.dtype}, wanted integers")
+    planes = {key[3:]: int(header[key]) for key in header if key.startswith("MP_")}
+    return remap_mask(stored, planes)
+
+
+def _floats(stored: AnyArray) -> FloatArray:
+    """Return a copy outside of the memory that frames come and go in: it stays for weeks."""
+    result: FloatArray = untouched(stored.shape, np.float32)
+    result[...] = stored
+    return result
 
 
 def _pixels(image: Any, table: Any, path: Path) -> AnyArray:

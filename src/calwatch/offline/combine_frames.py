@@ -28,7 +28,7 @@ from calwatch.isr.clipped import clipped_statistics
 from calwatch.isr.cosmic_rays import replace_cosmic_rays
 from calwatch.isr.model import IsrInput, IsrResult, IsrSwitches
 from calwatch.isr.switches import switches_for
-from calwatch.memory import keep_freed_memory
+from calwatch.memory import hold_memory
 from calwatch.offline.combine_ptc import difference_noise
 from calwatch.offline.combine_stack import ByteArray, flag_frame, prepare_stack
 from calwatch.verify.sets.pair import PairPoint, inner_box, pair_point
@@ -135,7 +135,7 @@ def worker_pool(processes: int) -> Iterator[Executor | None]:
 def _start_worker() -> None:
     """Set up a worker process: Ctrl-C reaches the whole group, and only the parent decides."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep_freed_memory()
+    hold_memory()
 
 
 def run_tasks(

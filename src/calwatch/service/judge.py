@@ -22,7 +22,7 @@ from calwatch.errors import (
 from calwatch.isr.chain import run_isr
 from calwatch.isr.model import IsrInput
 from calwatch.isr.switches import needed_calibrations, switches_for
-from calwatch.memory import keep_freed_memory
+from calwatch.memory import hold_memory
 from calwatch.service.certified_reading import CertifiedReader
 from calwatch.service.judge_settings import JudgeSettings
 from calwatch.service.notes import CERTIFIED, ISR, MEASURE, READ, note_failure, timed
@@ -172,7 +172,7 @@ _judge: Judge | None = None
 def start_worker(settings: JudgeSettings, limits: Limits | None = None) -> None:
     """Set up the judge of a worker process; its limits are those that the settings name if None."""
     global _judge
-    keep_freed_memory()
+    hold_memory()
     _judge = Judge(settings, limits)
     # Modules, cameras and limits live as long as the worker: the collector need not look at them.
     gc.freeze()
