@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from multiprocessing import get_context
@@ -52,12 +56,11 @@ def memory(jobs: Sequence[Job], exposures: int, folder: str = "") -> Table:
     folder
         Shares certified images; empty: they are in the worker's own memory.
     """
-    context = get_context("spawn")
-    answers = context.Queue()
-    process = context.Process(target=_remember, args=(jobs, exposures, folder, answers))
-    process.start()
-    sizes = answers.get()
-    process.join()
+    # A process of multiprocessing would import all that the benchmarks do, which no worker has.
+    command = [sys.executable, __file__, str(exposures), folder]
+    given = pickle.dumps(list(jobs))
+    answer = subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True).stdout
+    sizes = json.loads(answer.splitlines()[-1])
     rows = [[f"{done}", *(f"{size:.0f}" for size in found)] for done, *found in sizes]
     where = "shared in calibration_folder" if folder else "in the worker's own memory"
     return Table(
@@ -95,16 +98,14 @@ def _judge_many(job: Job, barrier: Barrier, answers: Queue[tuple[float, float]])
     answers.put((began, time.time()))
 
 
-def _remember(
-    jobs: Sequence[Job], exposures: int, folder: str, answers: Queue[list[tuple[float, ...]]]
-) -> None:
+def _remember(jobs: Sequence[Job], exposures: int, folder: str) -> list[tuple[float, ...]]:
     judge.start_worker(JudgeSettings(calibration_folder=folder))
     sizes = []
     for done in range(1, exposures + 1):
         judge.work(jobs[done % len(jobs)])
         if done % max(exposures // REPORTS, 1) == 0:
             sizes.append((done, *_resident()))
-    answers.put(sizes)
+    return sizes
 
 
 def _resident() -> tuple[float, float, float]:
@@ -115,3 +116,7 @@ def _resident() -> tuple[float, float, float]:
         int(found[name].split()[0]) * 1024 / 1e6 for name in ("RssAnon", "RssFile", "VmHWM")
     )
     return own, mapped, peak
+
+
+if __name__ == "__main__":
+    print(json.dumps(_remember(pickle.load(sys.stdin.buffer), int(sys.argv[1]), sys.argv[2])))

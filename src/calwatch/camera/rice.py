@@ -67,8 +67,13 @@ class Room(NamedTuple):
 @njit(cache=True, nogil=True)
 def new_room(columns: int) -> Room:
     """Return room for rows of so many pixels, which calls of `decode_rows` share."""
-    blocks = (columns + BLOCK_PIXELS - 1) // BLOCK_PIXELS
-    return Room(np.empty((2, columns), np.uint64), np.empty((2, blocks), np.int64))
+    return Room(np.empty((2, columns), np.uint64), np.empty((2, _blocks(columns)), np.int64))
+
+
+@_inlined
+def _blocks(columns: int) -> int:
+    """Return how many blocks a row has, the last of which may be shorter."""
+    return (columns + BLOCK_PIXELS - 1) // BLOCK_PIXELS
 
 
 @_inlined
@@ -221,7 +226,7 @@ def _first_pixel(data: NDArray[np.uint8], bit: int) -> int:
 def _finish_row(row: IntArray, columns: int, room: Room, which: int, first: int) -> None:
     """Read the codes that are yet in words, and replace all by pixels: the running sum of steps."""
     words, exponents = room.words[which], room.exponents[which]
-    for block in range((columns + BLOCK_PIXELS - 1) // BLOCK_PIXELS):
+    for block in range(_blocks(columns)):
         if exponents[block] >= 0:
             _read_words(words, exponents[block], row, block * BLOCK_PIXELS)
     _unfold(row, columns)
@@ -256,7 +261,7 @@ def _row_pair(
     first_a, first_b = _first_pixel(data, bit_a), _first_pixel(data, bit_b)
     bit_a += 32
     bit_b += 32
-    for block in range((columns + BLOCK_PIXELS - 1) // BLOCK_PIXELS):
+    for block in range(_blocks(columns)):
         column = block * BLOCK_PIXELS
         count = min(BLOCK_PIXELS, columns - column)
         k_a, k_b = _exponent(data, bit_a), _exponent(data, bit_b)
