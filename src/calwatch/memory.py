@@ -24,8 +24,8 @@ def hold_memory() -> bool:
     By default the system takes every large array back and hands out zeroed pages for the next,
     which costs as much as a fifth of all the work on a detector. A worker calls this once; its
     memory then stays at its peak. Pages of 2 MB, which numpy asks for, would take memory for all
-    that an array might hold, where many hold little; they make nothing quicker. Only glibc and
-    Linux can be told.
+    that an array might hold, where many hold little; they make hardly anything quicker. Only glibc
+    and Linux can be told.
 
     Returns
     -------

@@ -98,7 +98,7 @@ def _running_sums(_typing: Any, row: Any, _count: Any, _first: Any) -> Any:
         nothing, zeros = ir.Constant(_INTS, ir.Undefined), _lanes([0] * LANES)
         total = cgutils.alloca_once(builder, _INTS)  # type: ignore[no-untyped-call]  # numba's
         start = builder.insert_element(nothing, builder.trunc(first, _INT32), _INT32(0))
-        builder.store(builder.shuffle_vector(start, nothing, _lanes([0] * LANES)), total)
+        builder.store(builder.shuffle_vector(start, nothing, zeros), total)
         with cgutils.for_range_slice(builder, count.type(0), count, count.type(LANES)) as (x, _):
             element = _element(context, builder, signature.args[0], arguments[0], x)
             place = _vectors(builder, element, _INTS)

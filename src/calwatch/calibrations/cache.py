@@ -16,7 +16,6 @@ from calwatch.calibrations.model import ImageCalibration
 from calwatch.calibrations.read import Calibration
 from calwatch.calibrations.shared import shared_image
 from calwatch.camera.model import Detector
-from calwatch.memory import give_back
 
 T = TypeVar("T")
 
@@ -93,7 +92,6 @@ class CalibrationCache:
                 return cast(T, entry[0])
             self._misses += 1
         loaded = load()
-        give_back()
         size = array_bytes(loaded)
         with self._lock:
             entry = self._entries.get(key_uuid)

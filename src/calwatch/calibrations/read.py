@@ -22,6 +22,7 @@ from calwatch.calibrations.model import (
 from calwatch.calibrations.ptc import read_ptc
 from calwatch.camera.model import Detector
 from calwatch.errors import CalibrationError
+from calwatch.memory import give_back
 
 Calibration: TypeAlias = (
     ImageCalibration | Defects | PhotonTransferCurve | Linearizer | Crosstalk | ChargeTransfer
@@ -64,7 +65,9 @@ def read_calibration(calib_type: str, path: str | Path, detector: Detector) -> C
     """
     where = Path(path)
     if calib_type in IMAGE_TYPES:
-        return read_image_calibration(calib_type, where, detector)
+        image = read_image_calibration(calib_type, where, detector)
+        give_back()  # hundreds of MB that decompression took
+        return image
     reader = _TABLE_READERS.get(calib_type)
     if reader is None:
         raise CalibrationError(f"{where}: no reader for calibration type {calib_type!r}")
